@@ -1,0 +1,50 @@
+# The project's commands. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Tests build once and run once here: incremental data would only cost disk.
+export CARGO_INCREMENTAL ?= 0
+
+# The pairs of images that `make test-images` runs on.
+IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
+
+.PHONY: help demo test test-images bench check docs setup
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## the fleet with private brokers and the sandbox; stays until Ctrl-C, ONCE=1 ends by itself
+	@deploy/setup.sh demo
+	@exec cargo run --quiet --locked --package tests --bin demo $(if $(ONCE),-- --once)
+
+test: ## every test: unit, property, contract and end to end on real brokers
+	@deploy/setup.sh test
+	@cargo test --workspace --locked
+
+test-images: ## build the broker images of Debian 12 and 13 and run the tests package on each
+	@deploy/setup.sh test images
+	@tests/images/build.sh all
+	@for pair in $(IMAGE_PAIRS); do \
+		echo "test-images: $${pair/+/ with }"; \
+		PROMEMORIA_REQUIRE_CONTAINERS=1 \
+		PROMEMORIA_RABBITMQ_IMAGE="promemoria/$${pair%+*}" PROMEMORIA_REDIS_IMAGE="promemoria/$${pair#*+}" \
+		cargo test --locked --package tests; \
+	done
+
+bench: ## the fleet against a thin relay of the same hops; some minutes on a quiet machine
+	@deploy/setup.sh demo
+	@exec cargo run --release --locked --package tests --bin bench
+
+check: ## format, lints and documentation, all without a warning
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; fi
+
+docs: ## write the generated pages of docs/ again
+	@cargo run --quiet --locked --package promemoria -- docs --write
+
+setup: ## install what the demo and the tests need and this machine lacks (Debian)
+	@deploy/setup.sh demo test

@@ -1,0 +1,116 @@
+//! Patience with the store: nothing else can go on while it is away, and what was sent must be recorded.
+
+use std::future::Future;
+use std::time::Duration;
+
+use shared::store::StoreError;
+use shared::store::ledger::{History, Ledger, Settled, Settlement};
+use shared::store::quota::QuotaStore;
+use shared::wire::MessageRef;
+use tokio::time::{Instant, sleep};
+use tracing::{error, warn};
+
+use super::verdict::{self, Subject};
+use super::{End, Enti, Handler, Step, Verdict};
+use crate::io_api::IoApi;
+
+/// First pause between tries; it doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// A store that comes back is noticed within this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Longest wait with a delivery in hand: well within the 30 minutes after which RabbitMQ takes it away.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// Whether the request may have left already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It has not: a stop of the process ends the patience.
+    Before,
+    /// It has: what came of it must be recorded, stop or no stop.
+    After,
+}
+
+impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
+    /// Repeats an operation of the ledger until the store answers.
+    pub(super) async fn patiently<T, F>(&self, stage: Stage, operation: impl Fn() -> F) -> Result<T, End>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let failure = match operation().await {
+                Ok(value) => return Ok(value),
+                Err(failure) => failure,
+            };
+            if let StoreError::Unreadable(_) = failure {
+                error!(code = failure.code(), %failure, "record of a message cannot be read");
+                return Err(End::Dead { code: "store", reason: "its record cannot be read".into() });
+            }
+            let stops = stage == Stage::Before && self.parts.stopping.is_cancelled();
+            if stops || began.elapsed() >= PATIENCE {
+                return Err(End::GiveBack);
+            }
+            warn!(code = failure.code(), "store not answering, trying again");
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// What happened to the message before.
+    pub(super) async fn history(&self, stage: Stage, message: &MessageRef) -> Result<History, End> {
+        self.patiently(stage, || self.parts.ledger.history(message)).await
+    }
+
+    /// Carries a step out: records it if it is new, and says what to tell.
+    pub(super) async fn carry_out(&self, subject: Subject<'_>, step: Step) -> Verdict {
+        let settlement = match step {
+            Step::Settle(settlement) => settlement,
+            Step::Tell(settlement) => return verdict::of(subject, &settlement, &self.parts.hash),
+            Step::End(end) => return end.into(),
+        };
+        let settled =
+            self.patiently(Stage::After, || self.parts.ledger.settle(subject.message, &settlement)).await;
+        let (message_key, attempt) = (&subject.message.chiave, subject.message.attempt);
+        match settled {
+            Ok(Settled::Recorded) => {
+                self.count(subject, &settlement);
+                verdict::of(subject, &settlement, &self.parts.hash)
+            }
+            Ok(Settled::Already(other)) => {
+                if is_sent(&settlement) && !is_sent(&other) {
+                    error!(%message_key, attempt, "sent, and recorded as ended otherwise");
+                }
+                verdict::of(subject, &other, &self.parts.hash)
+            }
+            Ok(Settled::Stale) => {
+                if is_sent(&settlement) {
+                    error!(%message_key, attempt, "sent by an emission that was superseded");
+                }
+                End::Ack.into()
+            }
+            Err(end) => {
+                if is_sent(&settlement) {
+                    error!(%message_key, attempt, "sent, and not recorded: it will show as in doubt");
+                }
+                end.into()
+            }
+        }
+    }
+
+    /// Metrics of what was recorded now.
+    fn count(&self, subject: Subject<'_>, settlement: &Settlement) {
+        let message = subject.message;
+        if let (true, Some(request)) = (is_sent(settlement), subject.sending) {
+            self.count_sent(request);
+        }
+        if let Some(outcome) = verdict::name(settlement) {
+            let labels = [message.ente.as_str(), message.messaggio.as_str(), outcome];
+            self.parts.metrics.fleet.messages.with_label_values(&labels).inc();
+        }
+    }
+}
+
+fn is_sent(settlement: &Settlement) -> bool {
+    matches!(settlement, Settlement::Sent { .. })
+}

@@ -1,0 +1,204 @@
+//! The IO API over HTTP.
+//!
+//! No call is repeated, no redirect followed, no proxy used: a second copy of a message can come from any
+//! layer that tries again by itself. Nothing of an error of the HTTP library leaves this file: its texts
+//! hold the URL, and the status call's URL holds a fiscal code.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Client, RequestBuilder, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use shared::domain::FiscalCode;
+use shared::wire::{Content, DispatchRequest};
+use url::Url;
+
+use super::observation::{Location, pause, remaining};
+use super::{
+    Answered, Body, Call, IoApi, Observation, ProfileAnswer, StatusAnswer, SubmitAnswer, followed, profiled,
+    submitted,
+};
+
+/// Header of the service's key (io-api.md section 1).
+const KEY_HEADER: &str = "Ocp-Apim-Subscription-Key";
+/// Budget left, on every answer.
+const REMAINING_HEADER: &str = "x-rate-limit-remaining";
+/// Pause asked by a 429, in place of `Retry-After`.
+const PAUSE_HEADER: &str = "x-rate-limit-retry-after";
+/// Longest body read: IO's longest is a status with the message's own text, under 50 KiB.
+const BODY_CAP: usize = 64 * 1024;
+/// Idle connections are closed before a gateway does: a request written to a connection that the other
+/// side is closing ends in doubt. The library's own default is 90 s.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
+/// How to reach IO.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// `io.base_url`.
+    pub base_url: Url,
+    /// `io.connect_timeout`: name, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// `io.request_timeout`: the whole call, body included.
+    pub request_timeout: Duration,
+    /// Idle connections kept.
+    pub connections: usize,
+}
+
+/// The adapter.
+#[derive(Debug, Clone)]
+pub struct HttpIoApi {
+    client: Client,
+    profiles: Url,
+    messages: Url,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpSetupError {
+    /// The address cannot have a path.
+    #[error("io.base_url: must be an http or https address with a host")]
+    BaseUrl,
+    /// TLS or the client could not be set up.
+    #[error("the HTTP client could not be set up")]
+    Client(#[source] reqwest::Error),
+}
+
+impl HttpIoApi {
+    /// A client with a pool of its own. It does not connect yet.
+    ///
+    /// # Errors
+    /// When the address cannot be used, or TLS cannot be set up (no root certificates on this machine).
+    pub fn new(options: &HttpOptions) -> Result<Self, HttpSetupError> {
+        // Another part of the process may have chosen the provider already: it is the same one.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::builder()
+            .retry(reqwest::retry::never())
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .referer(false)
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.request_timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(options.connections)
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|error| HttpSetupError::Client(error.without_url()))?;
+        let below = |path: &str| {
+            let mut url = options.base_url.clone();
+            url.path_segments_mut().map_err(|()| HttpSetupError::BaseUrl)?.pop_if_empty().push(path);
+            Ok(url)
+        };
+        Ok(Self { client, profiles: below("profiles")?, messages: below("messages")? })
+    }
+
+    /// The one URL with a fiscal code in it: IO has no other form of this call.
+    fn status_url(&self, person: &FiscalCode, io_id: &str) -> Url {
+        let mut url = self.messages.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(person.expose()).push(io_id);
+        }
+        url
+    }
+}
+
+impl IoApi for HttpIoApi {
+    async fn profile(&self, key: &SecretString, person: &FiscalCode) -> Call<ProfileAnswer> {
+        let body = Profile { fiscal_code: person.expose() };
+        let seen = observe(self.client.post(self.profiles.clone()).json(&body), key).await;
+        Call::read(&seen, profiled)
+    }
+
+    async fn submit(&self, key: &SecretString, request: &DispatchRequest) -> Call<SubmitAnswer> {
+        let body = NewMessage {
+            fiscal_code: request.codice_fiscale.expose(),
+            feature_level_type: request.livello.as_str(),
+            content: &request.content,
+        };
+        let seen = observe(self.client.post(self.messages.clone()).json(&body), key).await;
+        Call::read(&seen, submitted)
+    }
+
+    async fn status(&self, key: &SecretString, person: &FiscalCode, io_id: &str) -> Call<StatusAnswer> {
+        let seen = observe(self.client.get(self.status_url(person, io_id)), key).await;
+        Call::read(&seen, followed)
+    }
+}
+
+/// Body of `POST /profiles`.
+#[derive(Serialize)]
+struct Profile<'a> {
+    fiscal_code: &'a str,
+}
+
+/// Body of `POST /messages`. `time_to_live` is deprecated and left out.
+#[derive(Serialize)]
+struct NewMessage<'a> {
+    fiscal_code: &'a str,
+    feature_level_type: &'a str,
+    content: &'a Content,
+}
+
+/// Makes the call and writes down what was seen, no more.
+async fn observe(request: RequestBuilder, key: &SecretString) -> Observation {
+    let Ok(mut key) = HeaderValue::from_str(key.expose_secret()) else {
+        return Observation::NotFormed;
+    };
+    key.set_sensitive(true);
+    match request.header(KEY_HEADER, key).send().await {
+        Ok(response) => Observation::Answered(answered(response).await),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Reads an answer as far as it comes.
+async fn answered(mut response: Response) -> Answered {
+    let headers = response.headers();
+    let location = text(headers, LOCATION.as_str()).map(|location| Location(location.to_owned()));
+    let retry_after = pause([text(headers, PAUSE_HEADER), text(headers, RETRY_AFTER.as_str())]);
+    let remaining = remaining(text(headers, REMAINING_HEADER));
+    let status = response.status().as_u16();
+    Answered { status, retry_after, remaining, location, body: body(&mut response).await }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The body by pieces, so that its length is ours to bound and not the other side's.
+async fn body(response: &mut Response) -> Body {
+    let mut bytes = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() <= BODY_CAP => bytes.extend_from_slice(&chunk),
+            Ok(None) => return Body::Whole(bytes),
+            Ok(Some(_)) | Err(_) => return Body::Broken,
+        }
+    }
+}
+
+/// Which kind of failure it was. A connect failure is asked for first: a connect timeout is both.
+fn failed(error: &reqwest::Error) -> Observation {
+    if error.is_builder() {
+        Observation::NotFormed
+    } else if error.is_connect() {
+        Observation::NotConnected
+    } else if error.is_timeout() {
+        Observation::TimedOut
+    } else if was_reset(error) {
+        Observation::Reset
+    } else {
+        Observation::Closed
+    }
+}
+
+fn was_reset(error: &reqwest::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<std::io::Error>())
+        .any(|error| matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe))
+}
+
+#[cfg(test)]
+#[path = "http_tests.rs"]
+mod tests;

@@ -1,0 +1,21 @@
+//! The dispatcher: checks the profile, applies the rate limit, sends to IO, follows the status.
+//!
+//! - [`io_api`]: the IO API, and what its answers mean.
+//! - [`handler`]: one message to one settlement and its outcome; [`retry`] and [`breaker`] are its pure parts.
+//! - [`account`], [`budget`]: turns and calls of an IO account. [`keys`]: the services' keys.
+//! - [`worker`]: the loop: take, handle, tell, settle. [`mod@run`]: the service, put together.
+
+pub mod account;
+pub mod breaker;
+pub mod budget;
+#[cfg(test)]
+mod doubles;
+pub mod handler;
+pub mod io_api;
+pub mod keys;
+pub mod metrics;
+pub mod retry;
+pub mod run;
+pub mod worker;
+
+pub use run::run;

@@ -1,0 +1,149 @@
+//! The loop on a broker in memory, with the doubles of IO and the ledger.
+
+use serde_json::{Value, json};
+use shared::broker::memory::MemoryBroker;
+use shared::broker::topology::{Binding, Queue};
+use shared::broker::topology::{DEAD_QUEUE, DISPATCH, FOLLOW, OUTCOMES, Routing, Topology, WORK};
+use shared::broker::{Consumer, Outgoing};
+use shared::domain::ente::Ente;
+
+use super::*;
+use crate::doubles::{CODE, Double, World, handler};
+
+/// A queue that takes every outcome, as an ente would bind one.
+const ENTE_QUEUE: &str = "outcomes";
+
+type Tested = Worker<Double, Double, Double, Arc<Ente>, MemoryBroker>;
+
+struct Bench {
+    broker: MemoryBroker,
+    worker: Arc<Tested>,
+    world: Arc<World>,
+    in_hand: TaskTracker,
+}
+
+fn bench() -> Bench {
+    let mut topology = Topology::fleet();
+    topology.queues.push(Queue { name: ENTE_QUEUE.to_owned(), ..topology.queues[0].clone() });
+    topology.bindings.push(Binding {
+        exchange: OUTCOMES.to_owned(),
+        queue: ENTE_QUEUE.to_owned(),
+        routing_key: "#".to_owned(),
+    });
+    assert!(topology.exchanges.iter().any(|it| it.name == OUTCOMES && it.routing == Routing::Topic));
+    let broker = MemoryBroker::new(topology);
+    let (handler, world) = handler();
+    let clock = Clock::system();
+    let metrics = Arc::clone(handler.metrics());
+    let worker = Arc::new(Worker {
+        handler,
+        publisher: broker.clone(),
+        outbox: Outbox::new(broker.clone(), clock.clone()),
+        clock,
+        metrics,
+        shutdown: CancellationToken::new(),
+    });
+    Bench { broker, worker, world, in_hand: TaskTracker::new() }
+}
+
+impl Bench {
+    async fn publish(&self, routing_key: &str, body: impl Into<Vec<u8>>) {
+        let outgoing = Outgoing::new(WORK, routing_key, "m", body.into());
+        self.broker.publish(outgoing).await.unwrap();
+    }
+
+    /// Runs both loops until `done`, then stops them and waits for what is in hand.
+    async fn run_until(&self, done: impl Fn(&MemoryBroker) -> bool) {
+        let dispatch = self.broker.subscribe(DISPATCH_QUEUE, 8);
+        self.in_hand.spawn(Arc::clone(&self.worker).run::<DispatchRequest>(dispatch, self.in_hand.clone()));
+        let follow = self.broker.subscribe(FOLLOW_QUEUE, 8);
+        self.in_hand.spawn(Arc::clone(&self.worker).run::<FollowRequest>(follow, self.in_hand.clone()));
+        let until = async {
+            while !done(&self.broker) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(5), until).await.expect("within the deadline");
+        self.worker.shutdown.cancel();
+        self.in_hand.close();
+        self.in_hand.wait().await;
+    }
+
+    fn waiting(&self, queue: &str) -> Vec<Value> {
+        let bodies = self.broker.waiting(queue);
+        bodies.iter().map(|body| serde_json::from_slice(body).unwrap_or(Value::Null)).collect()
+    }
+}
+
+fn message(fields: &Value) -> Vec<u8> {
+    let mut body = json!({
+        "v": 1, "ente": "borgochiaro", "servizio": "alloggi-sociali", "pratica": "P-1",
+        "messaggio": "alloggi-protocollo", "chiave": "k", "evento": "e", "caso": "c", "slot": 0, "attempt": 1,
+        "codice_fiscale": CODE,
+        "content": {"subject": "Domanda protocollata", "markdown": "testo", "require_secure_channels": true},
+        "livello": "STANDARD", "in_dubbio": "hold", "testo": "0123456789abcdef", "dovuto_ms": 0,
+        "io_id": "IO-1", "inviato_ms": 0
+    });
+    body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    body.to_string().into_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_and_askings_end_in_their_outcomes_and_leave_nothing_behind() {
+    let bench = bench();
+    bench.publish(DISPATCH, message(&json!({}))).await;
+    bench.publish(FOLLOW, message(&json!({}))).await;
+    bench.run_until(|broker| broker.waiting(ENTE_QUEUE).len() == 2 && broker.in_hand() == 0).await;
+    let mut tipi: Vec<Value> = bench.waiting(ENTE_QUEUE).iter().map(|it| it["type"].clone()).collect();
+    tipi.sort_by_key(ToString::to_string);
+    assert_eq!(tipi, ["messaggio.consegnato", "messaggio.inviato"]);
+    for queue in [DISPATCH_QUEUE, FOLLOW_QUEUE, DEAD_QUEUE] {
+        assert!(bench.waiting(queue).is_empty(), "{queue}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_goes_to_the_dead_byte_for_byte_and_the_next_one_is_sent() {
+    let bench = bench();
+    let bad: [&[u8]; 3] =
+        [b"{", &message(&json!({"v": 200, "livello": 7})), &message(&json!({"codice_fiscale": "X"}))];
+    for body in bad {
+        bench.publish(DISPATCH, body).await;
+    }
+    bench.publish(DISPATCH, message(&json!({}))).await;
+    bench.run_until(|broker| broker.waiting(ENTE_QUEUE).len() == 1 && broker.in_hand() == 0).await;
+    let mut dead = bench.broker.waiting(DEAD_QUEUE);
+    dead.sort();
+    let mut expected = bad.map(<[u8]>::to_vec);
+    expected.sort();
+    assert_eq!(dead, expected);
+    let counted = |code: &str| bench.worker.metrics.fleet.dead.with_label_values(&[code]).get();
+    assert_eq!((counted("json"), counted("version")), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_is_not_confirmed_is_published_again_before_the_acknowledgement() {
+    let bench = bench();
+    bench.publish(DISPATCH, message(&json!({}))).await;
+    bench.broker.fail_publishes(3);
+    bench.run_until(|broker| broker.waiting(ENTE_QUEUE).len() == 1 && broker.in_hand() == 0).await;
+    assert_eq!(bench.world.settlements().len(), 1, "settled once");
+    assert!(bench.waiting(DISPATCH_QUEUE).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_told_before_a_stop_is_given_back() {
+    let bench = bench();
+    bench.publish(DISPATCH, message(&json!({}))).await;
+    bench.broker.fail_publishes(u32::MAX);
+    let world = Arc::clone(&bench.world);
+    bench.run_until(move |_| !world.settlements().is_empty()).await;
+    assert_eq!(bench.waiting(DISPATCH_QUEUE).len(), 1);
+}
+
+#[test]
+fn the_reason_of_a_body_that_cannot_be_read_never_holds_what_it_says() {
+    let body = message(&json!({"codice_fiscale": "RSSMRA85T10A562A", "livello": "SEGRETO"}));
+    let Err(End::Dead { code: "json", reason }) = read::<DispatchRequest>(&body) else { panic!("dead") };
+    assert!(!reason.contains("RSSMRA") && !reason.contains("SEGRETO"), "{reason}");
+}

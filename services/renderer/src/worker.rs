@@ -1,0 +1,197 @@
+//! The loop of the renderer: take, decide, publish, settle.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use shared::broker::topology::{DISPATCH, RENDER_QUEUE, WORK};
+use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
+use shared::clock::Clock;
+use shared::domain::catalogue::InDubbio;
+use shared::domain::render::RenderError;
+use shared::telemetry::{FleetMetrics, Health};
+use shared::wire::RenderRequest;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{info, warn};
+
+use crate::handler::{Verdict, decide};
+use crate::inforce::InForce;
+use crate::sink::FailureSink;
+
+/// Deliveries decided together and published in one go: enough to make a task's cost small, few enough
+/// for other tasks to have their turn (64 renderings are about half a millisecond).
+const BATCH: usize = 64;
+/// An idle loop turns at least this often, so that the process is seen to be alive.
+const IDLE: Duration = Duration::from_secs(5);
+/// First and longest wait before something that failed is tried again.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// What the loop works with.
+pub struct Parts<P, S> {
+    /// To the dispatcher, and to the dead letters.
+    pub publisher: P,
+    /// Where failed messages end.
+    pub sink: S,
+    /// What messages are written with.
+    pub in_force: watch::Receiver<Arc<InForce>>,
+    /// Policy for unknown outcomes unless message type or ente say otherwise.
+    pub in_doubt: InDubbio,
+    /// Dates the dead letters.
+    pub clock: Clock,
+    /// Metrics.
+    pub metrics: FleetMetrics,
+    /// Is told that the loop turns.
+    pub health: Arc<Health>,
+    /// Cancelled when no more work is to be taken; what waits to be tried again is then given back.
+    pub shutdown: CancellationToken,
+}
+
+/// The worker. The consumer's prefetch bounds what is in hand.
+pub struct Worker<P, S> {
+    parts: Arc<Parts<P, S>>,
+}
+
+impl<P: Publisher, S: FailureSink> Worker<P, S> {
+    /// A worker of these parts.
+    #[must_use]
+    pub fn new(parts: Parts<P, S>) -> Self {
+        Self { parts: Arc::new(parts) }
+    }
+
+    /// Takes deliveries until shutdown. Those in hand then are tasks of `in_hand`, which the caller waits
+    /// for.
+    pub async fn run(self, mut deliveries: impl Deliveries, in_hand: &TaskTracker) {
+        let parts = self.parts;
+        loop {
+            parts.health.tick();
+            let next = tokio::time::timeout(IDLE, deliveries.next());
+            let first = match parts.shutdown.run_until_cancelled(next).await {
+                Some(Ok(Some(first))) => first,
+                Some(Err(_idle)) => continue,
+                None | Some(Ok(None)) => break,
+            };
+            let mut batch = vec![first];
+            while batch.len() < BATCH {
+                let Some(Some(delivery)) = deliveries.next().now_or_never() else { break };
+                batch.push(delivery);
+            }
+            let parts = Arc::clone(&parts);
+            in_hand.spawn(async move { parts.batch(batch).await });
+        }
+        deliveries.stop().await;
+    }
+}
+
+impl<P: Publisher, S: FailureSink> Parts<P, S> {
+    /// Decides a batch, publishes what is written, then settles the rest one by one.
+    async fn batch(&self, deliveries: Vec<Delivery>) {
+        let in_force = Arc::clone(&self.in_force.borrow());
+        let (mut written, mut bodies, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        for delivery in deliveries {
+            let begun = Instant::now();
+            match decide(&delivery.body, &in_force, self.in_doubt) {
+                Verdict::Forward { message_id, body } => {
+                    bodies.push(Outgoing::new(WORK, DISPATCH, message_id, body));
+                    written.push(delivery);
+                }
+                verdict => rest.push((delivery, verdict)),
+            }
+            self.metrics.stage_duration.with_label_values(&["render"]).observe(begun.elapsed().as_secs_f64());
+        }
+        self.forward(written, bodies).await;
+        for (delivery, verdict) in rest {
+            match verdict {
+                Verdict::Fail { request, error } => self.fail(delivery, &request, &error).await,
+                Verdict::Refuse { code, reason } => self.bury(delivery, code, &reason).await,
+                Verdict::Forward { .. } => {} // published above
+            }
+        }
+    }
+
+    /// Publishes, and acknowledges what is confirmed.
+    async fn forward(&self, mut deliveries: Vec<Delivery>, mut bodies: Vec<Outgoing>) {
+        let mut wait = BACKOFF.0;
+        while !deliveries.is_empty() {
+            let results = self.publisher.publish_all(bodies.clone()).await;
+            let (mut left, mut left_bodies) = (Vec::new(), Vec::new());
+            for ((delivery, body), result) in deliveries.into_iter().zip(bodies).zip(results) {
+                match result {
+                    Ok(()) => settled(delivery.ack()),
+                    Err(failure) => {
+                        if left.is_empty() {
+                            warn!(code = failure.code(), "written messages not published yet");
+                        }
+                        left.push(delivery);
+                        left_bodies.push(body);
+                    }
+                }
+            }
+            (deliveries, bodies) = (left, left_bodies);
+            if !deliveries.is_empty() && !self.pause(&mut wait).await {
+                break; // what is dropped goes back to the queue
+            }
+        }
+    }
+
+    /// Ends a message that cannot be written.
+    async fn fail(&self, delivery: Delivery, request: &RenderRequest, error: &RenderError) {
+        let message = &request.message;
+        let code = error.code.as_str();
+        let mut wait = BACKOFF.0;
+        let counts = loop {
+            match self.sink.fail(message, &request.codice_fiscale, code).await {
+                Ok(counts) => break counts,
+                Err(failure) => warn!(code = failure.code(), "failed message not settled yet"),
+            }
+            if !self.pause(&mut wait).await {
+                return;
+            }
+        };
+        if !counts {
+            settled(delivery.ack());
+            return;
+        }
+        warn!(
+            ente = message.ente,
+            messaggio = message.messaggio,
+            message_key = message.chiave,
+            code,
+            reason = error.reason,
+            "message cannot be written"
+        );
+        self.metrics.messages.with_label_values(&[&message.ente, &message.messaggio, "fallito"]).inc();
+        self.bury(delivery, code, &error.reason).await;
+    }
+
+    /// Puts a copy among the dead letters, then acknowledges.
+    async fn bury(&self, delivery: Delivery, code: &str, reason: &str) {
+        let why = DeadLetter { code, reason, queue: RENDER_QUEUE, at: self.clock.now() };
+        let dead = Outgoing::dead_letter(&delivery, &why);
+        let mut wait = BACKOFF.0;
+        while let Err(failure) = self.publisher.publish(dead.clone()).await {
+            warn!(code = failure.code(), "dead letter not published yet");
+            if !self.pause(&mut wait).await {
+                return;
+            }
+        }
+        info!(code, reason, "delivery dead-lettered");
+        self.metrics.dead.with_label_values(&[code]).inc();
+        settled(delivery.ack());
+    }
+
+    /// Waits before another try, longer each time; false if the process stops.
+    async fn pause(&self, wait: &mut Duration) -> bool {
+        let slept = self.shutdown.run_until_cancelled(tokio::time::sleep(*wait)).await;
+        *wait = (*wait * 2).min(BACKOFF.1);
+        slept.is_some()
+    }
+}
+
+/// A verdict that came too late means that the delivery comes again: the dispatcher's fence knows it.
+fn settled(in_time: bool) {
+    if !in_time {
+        info!("delivery settled too late, it comes again");
+    }
+}

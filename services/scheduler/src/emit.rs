@@ -1,0 +1,293 @@
+//! Emitting what is due: claim it, decide, publish, and leave the lease to whoever settles it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use shared::arrival::context;
+use shared::broker::{Outgoing, Publisher, topology};
+use shared::domain::case::{Case, Motivo, Planned};
+use shared::domain::catalogue::{Catalogue, InDubbio};
+use shared::domain::ente::Ente;
+use shared::domain::plan::{Context, Due, fire};
+use shared::outbox::Outbox;
+use shared::store::keys::Kind;
+use shared::store::{CaseStore, Claimed, StoreError};
+use shared::wire::telling::{in_doubt, message_ref, not_sent, office};
+use shared::wire::{FollowRequest, Outcome, RecipientHash, RenderRequest, VERSION};
+use tracing::{error, warn};
+
+use crate::metrics::Metrics;
+use crate::take::Taker;
+
+/// How many entries of an ente may be on their way to IO, and how they are claimed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claiming {
+    /// Most entries in one claim.
+    pub(crate) limit: usize,
+    /// How long a claim holds, milliseconds.
+    pub(crate) lease_ms: i64,
+    /// Most entries of one account in flight where the account has no limit.
+    pub(crate) in_flight: usize,
+}
+
+/// A case that changed while it was looked at again is looked at once more after this, milliseconds.
+const LOOK_AGAIN_MS: i64 = 200;
+
+/// Ages of a sent message at which its status is asked for, milliseconds: the number of those past is the
+/// number of the asking.
+const ASKING_MS: [i64; 6] = [5_000, 35_000, 155_000, 755_000, 4_355_000, 25_955_000];
+
+/// Emits the due work of one ente at a time.
+#[derive(Clone)]
+pub(crate) struct Emitter<P> {
+    pub(crate) taker: Taker,
+    pub(crate) outbox: Outbox<P>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) claiming: Claiming,
+    /// Policy for unknown outcomes unless message type or ente say otherwise, and how long `resend` waits.
+    pub(crate) in_doubt: InDubbio,
+    pub(crate) resend_after_ms: i64,
+}
+
+/// What is to be done with the lease of an entry once its messages are confirmed.
+enum After {
+    /// The dispatcher settles it.
+    Nothing,
+    /// It is over; what the store remembers of it.
+    Finish(String),
+    /// It is no longer in flight.
+    Done,
+    /// It comes again after so many milliseconds.
+    Later(i64),
+}
+
+/// What an entry leads to.
+struct Step {
+    entry: Claimed,
+    work: Option<Outgoing>,
+    outcome: Option<Outcome>,
+    after: After,
+}
+
+impl<P: Publisher> Emitter<P> {
+    fn store(&self) -> &CaseStore {
+        &self.taker.store
+    }
+
+    fn hash(&self) -> &RecipientHash {
+        &self.taker.hash
+    }
+
+    /// Claims and emits once; returns how many entries there were and the store's clock.
+    pub(crate) async fn emit(
+        &self,
+        catalogue: &Catalogue,
+        ente: &Ente,
+        most: usize,
+    ) -> Result<(usize, i64), StoreError> {
+        let claiming = self.claiming;
+        let claim = self.store().claim(&ente.id, claiming.limit, claiming.lease_ms, most).await?;
+        let count = claim.entries.len();
+        let mut steps = Vec::with_capacity(count);
+        for entry in claim.entries {
+            if entry.member.kind == Kind::Replan {
+                self.look_again(catalogue, ente, &entry).await?;
+                continue;
+            }
+            let servizio = entry.case.as_ref().map(|case| case.servizio.clone()).unwrap_or_default();
+            match context(catalogue, ente, &servizio, claim.now_ms) {
+                Some(ctx) => steps.push(self.step(&ctx, entry, claim.standard_only)),
+                None => {
+                    warn!(ente = %ente.id, servizio, "due work of a service that is not in the catalogue");
+                }
+            }
+        }
+        self.store().fell_due(&ente.id, &timers_among(&steps)).await?;
+        self.carry_out(&ente.id, steps).await?;
+        Ok((count, claim.now_ms))
+    }
+
+    async fn look_again(
+        &self,
+        catalogue: &Catalogue,
+        ente: &Ente,
+        entry: &Claimed,
+    ) -> Result<(), StoreError> {
+        let persons = entry.case.as_ref().map(|case| case.persons.clone()).unwrap_or_default();
+        match self.taker.look_again(catalogue, ente, entry.member.case, &persons).await {
+            Ok(told) => {
+                let told = match told {
+                    Some(told) => self.outbox.tell(told).await,
+                    None => false,
+                };
+                if told {
+                    self.store().done(&ente.id, entry).await?
+                } else {
+                    self.store().put_back(&ente.id, entry, LOOK_AGAIN_MS).await?
+                }
+            }
+            Err(failure) => {
+                warn!(ente = %ente.id, error = %failure, "a case could not be looked at again, its lease brings it back");
+                return Ok(());
+            }
+        };
+        Ok(())
+    }
+
+    fn step(&self, ctx: &Context<'_>, entry: Claimed, standard_only: bool) -> Step {
+        let planned = entry.case.as_ref().and_then(|case| {
+            let planned = case.planned.iter().find(|p| p.slot == entry.member.slot)?;
+            Some((case.clone(), planned.clone()))
+        });
+        let Some((case, planned)) = planned else {
+            error!(ente = %ctx.ente.id, "due work without its record");
+            return Step { entry, work: None, outcome: None, after: After::Finish("perso".to_owned()) };
+        };
+        if entry.member.kind == Kind::Follow {
+            return follow(ctx, entry, &case, &planned);
+        }
+        if entry.progress.is_in_doubt() {
+            return self.doubt(ctx, entry, &case, &planned);
+        }
+        self.metrics.due(ctx.now_ms() - entry.due_ms);
+        match fire(ctx, &case, &planned) {
+            Due::Send { recipient, fields, taken_ms } => {
+                let request = RenderRequest {
+                    v: VERSION,
+                    message: shared::wire::MessageRef {
+                        attempt: entry.emission,
+                        ..message_ref(ctx, &case, &entry.member.case, &planned)
+                    },
+                    codice_fiscale: recipient,
+                    campi: fields,
+                    solo_standard: standard_only,
+                    dovuto_ms: entry.due_ms,
+                    utile_fino_ms: planned.useful_until_ms,
+                    accolto_ms: taken_ms,
+                    traceparent: None,
+                };
+                let id = format!("{}/{}", request.message.chiave, entry.emission);
+                Step { work: work("render", id, &request), entry, outcome: None, after: After::Nothing }
+            }
+            Due::Office => {
+                let outcome = office(ctx, &case, &entry.member.case, &planned, self.hash());
+                let after = After::Finish("maturata".to_owned());
+                Step { entry, work: None, outcome: Some(outcome), after }
+            }
+            Due::Discard(motivo) => self.discard(ctx, entry, (&case, &planned), motivo),
+            Due::Gone => {
+                Step { entry, work: None, outcome: None, after: After::Finish("annullato".to_owned()) }
+            }
+        }
+    }
+
+    fn discard(&self, ctx: &Context<'_>, entry: Claimed, what: (&Case, &Planned), motivo: Motivo) -> Step {
+        let (case, planned) = what;
+        let outcome = not_sent(ctx, case, &entry.member.case, planned, (motivo, self.hash()));
+        self.metrics.message(&ctx.ente.id, &planned.rule, "scartato");
+        Step {
+            entry,
+            work: None,
+            outcome: Some(outcome),
+            after: After::Finish(format!("scartato|{}", motivo.as_str())),
+        }
+    }
+
+    /// A lease that ended after the point of no return: nobody knows whether it was sent.
+    fn doubt(&self, ctx: &Context<'_>, entry: Claimed, case: &Case, planned: &Planned) -> Step {
+        let policy = policy(ctx, &planned.rule).unwrap_or(self.in_doubt);
+        let politica = if policy == InDubbio::Resend { "resend" } else { "hold" };
+        let outcome = in_doubt(ctx, case, &entry.member.case, planned, self.hash())
+            .telling(&entry.emission.to_string())
+            .with("politica", politica)
+            .with("tentativo", entry.emission);
+        let after =
+            if policy == InDubbio::Resend { After::Later(self.resend_after_ms) } else { After::Nothing };
+        Step { entry, work: None, outcome: Some(outcome), after }
+    }
+
+    /// Publishes the work and the outcomes, then settles what needs it. What could not be published comes
+    /// back when its lease ends.
+    async fn carry_out(&self, ente: &str, steps: Vec<Step>) -> Result<(), StoreError> {
+        let mut works = Vec::with_capacity(steps.len());
+        for step in &steps {
+            works.extend(step.work.clone());
+        }
+        let confirmed = self.outbox.publish(works).await;
+        if confirmed > 0 {
+            warn!(ente, unconfirmed = confirmed, "due work was not confirmed, its lease brings it back");
+        }
+        for step in steps {
+            let Some(outcome) = step.outcome else {
+                self.settle(ente, &step.entry, step.after).await?;
+                continue;
+            };
+            if self.outbox.tell(vec![outcome]).await {
+                self.settle(ente, &step.entry, step.after).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, ente: &str, entry: &Claimed, after: After) -> Result<(), StoreError> {
+        let ours = match after {
+            After::Nothing => true,
+            After::Finish(what) => self.store().finish(ente, entry, &what).await?,
+            After::Done => self.store().done(ente, entry).await?,
+            After::Later(ms) => self.store().doubt(ente, entry, "lease-ended", ms).await?,
+        };
+        if !ours {
+            warn!(ente, "an entry was settled by another before");
+        }
+        Ok(())
+    }
+}
+
+/// Timers among the steps that were never emitted before, by rule.
+fn timers_among(steps: &[Step]) -> BTreeMap<String, i64> {
+    let mut rules = BTreeMap::new();
+    let first =
+        steps.iter().filter(|step| step.entry.member.kind == Kind::Message && step.entry.emission == 1);
+    for step in first {
+        let planned = step.entry.case.iter().flat_map(|case| &case.planned);
+        let timer = planned.filter(|p| p.slot == step.entry.member.slot && p.is_timer).map(|p| &p.rule);
+        for rule in timer {
+            *rules.entry(rule.clone()).or_default() += 1;
+        }
+    }
+    rules
+}
+
+/// The policy for unknown outcomes of a message type: the ente's, else the catalogue's.
+fn policy(ctx: &Context<'_>, rule: &str) -> Option<InDubbio> {
+    let choice = ctx.ente.servizi.get(&ctx.service.scheda.id).and_then(|s| s.messaggi.get(rule)?.in_dubbio);
+    choice.or_else(|| ctx.service.messaggi.get(rule)?.in_dubbio)
+}
+
+/// Asks for the status of a sent message.
+fn follow(ctx: &Context<'_>, entry: Claimed, case: &Case, planned: &Planned) -> Step {
+    let sent = (entry.progress.ended() == Some("inviato")).then(|| entry.progress.ended_ms()).flatten();
+    let io_id = entry.progress.detail(1).filter(|id| !id.is_empty()).map(str::to_owned);
+    let recipient = case
+        .things
+        .get(&planned.thing)
+        .and_then(|thing| thing.values().flatten().find(|fact| fact.stamp.id == planned.event))
+        .or_else(|| case.things.get(&planned.thing)?.values().flatten().last())
+        .and_then(|fact| fact.recipient.clone());
+    let (Some(inviato_ms), Some(io_id), Some(codice_fiscale)) = (sent, io_id, recipient) else {
+        return Step { entry, work: None, outcome: None, after: After::Done };
+    };
+    let age = ctx.now_ms() - inviato_ms;
+    let asked = ASKING_MS.iter().filter(|after| **after < age).count();
+    let mut message = message_ref(ctx, case, &entry.member.case, planned);
+    message.attempt = u32::try_from(asked).unwrap_or(u32::MAX);
+    let id = format!("{}/stato/{asked}", message.chiave);
+    let request = FollowRequest { v: VERSION, message, codice_fiscale, io_id, inviato_ms };
+    Step { work: work("follow", id, &request), entry, outcome: None, after: After::Nothing }
+}
+
+fn work(routing_key: &str, id: String, body: &impl serde::Serialize) -> Option<Outgoing> {
+    let body = serde_json::to_vec(body).ok()?;
+    Some(Outgoing::new(topology::WORK, routing_key, id, Bytes::from(body)))
+}

@@ -1,0 +1,128 @@
+//! The scheduler: takes case events in, plans each case, keeps the due dates in Redis, emits due work.
+//!
+//! `intake` checks and takes events (`take` around the planner), `turn` lets the enti take turns at
+//! emission, `emit` claims what is due and decides what becomes of it, `gauges` counts what is armed.
+
+mod emit;
+mod gauges;
+mod inforce;
+mod intake;
+mod metrics;
+mod take;
+mod turn;
+mod wake;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use shared::broker::{Consumer, RabbitMq, topology};
+use shared::clock::Clock;
+use shared::outbox::Outbox;
+use shared::service::{self, BROKER, RunError, STORE};
+use shared::settings::Settings;
+use shared::shutdown::drain;
+use shared::store::{CaseStore, Redis};
+use shared::telemetry::{Health, Known, probes};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::info;
+
+use emit::{Claiming, Emitter};
+use inforce::InForce;
+use intake::Intake;
+use metrics::Metrics;
+use take::Taker;
+use turn::Turn;
+use wake::Wake;
+
+/// Condition of readiness: the store's clock and this process's agree, and due work is claimed.
+const EMITTING: &str = "emission";
+
+/// Runs the scheduler until `shutdown`, then finishes what is in hand within the grace.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), RunError> {
+    let (catalogue, live) = service::in_force(&settings)?;
+    let registry = prometheus::Registry::new();
+    let known = Known::of(&live.current(), &catalogue);
+    let metrics = Arc::new(Metrics::register(&registry, &known)?);
+    let health = Health::new(&[BROKER, STORE, EMITTING]);
+    let stop = CancellationToken::new();
+    probes::serve(settings.scheduler.bind, Arc::clone(&health), registry, stop.clone()).await?;
+    let broker = service::broker(&settings, "scheduler")?;
+    let tasks = TaskTracker::new();
+    tasks.spawn(Arc::clone(&live).follow(metrics.fleet.config_reload_errors.clone(), stop.clone()));
+    let Some(redis) = service::redis(&settings, &health, &shutdown).await else { return Ok(()) };
+    tasks.spawn(service::keep_true(Arc::clone(&health), broker.clone(), Some(redis.clone()), stop.clone()));
+    let in_hand = TaskTracker::new();
+    let service =
+        Service { settings, in_force: InForce { catalogue, live }, metrics, health: Arc::clone(&health) };
+    service.start(&broker, redis, &shutdown, &in_hand);
+    info!("scheduler runs");
+    shutdown.cancelled().await;
+    health.drain();
+    in_hand.close();
+    let left = drain(&in_hand, service.settings.shutdown_grace).await;
+    info!(left, "scheduler stops");
+    broker.close().await;
+    stop.cancel();
+    Ok(())
+}
+
+/// What the parts of the scheduler are made of.
+struct Service {
+    settings: Settings,
+    in_force: InForce,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+}
+
+impl Service {
+    fn start(&self, broker: &RabbitMq, redis: Redis, shutdown: &CancellationToken, in_hand: &TaskTracker) {
+        let clock = Clock::system();
+        let outbox = Outbox::new(broker.publisher(), clock.clone());
+        let taker = Taker { store: CaseStore::new(redis), hash: service::recipient_hash(&self.settings) };
+        let wake = Wake::default();
+        let intake = Arc::new(Intake {
+            taker: taker.clone(),
+            outbox: outbox.clone(),
+            in_force: self.in_force.clone(),
+            metrics: Arc::clone(&self.metrics),
+            wake: wake.clone(),
+            clock: clock.clone(),
+        });
+        let deliveries = broker.subscribe(topology::EVENTS_QUEUE, self.settings.amqp.prefetch);
+        in_hand.spawn(intake.run(deliveries, shutdown.clone(), in_hand.clone()));
+        let emitting = Arc::new(AtomicBool::new(false));
+        for _ in 0..self.settings.scheduler.claim_loops.max(1) {
+            let turn = Turn {
+                emitter: self.emitter(&taker, &outbox),
+                in_force: self.in_force.clone(),
+                wake: wake.clone(),
+                poll: self.settings.scheduler.poll,
+                clock: clock.clone(),
+                health: Arc::clone(&self.health),
+                emitting: Arc::clone(&emitting),
+            };
+            in_hand.spawn(turn.run(shutdown.clone()));
+        }
+        let gauges = gauges::run(taker.store, self.in_force.clone(), Arc::clone(&self.metrics));
+        let shutdown = shutdown.clone();
+        in_hand.spawn(async move { shutdown.run_until_cancelled(gauges).await });
+    }
+
+    fn emitter<P: Clone>(&self, taker: &Taker, outbox: &Outbox<P>) -> Emitter<P> {
+        let scheduler = &self.settings.scheduler;
+        let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        Emitter {
+            taker: taker.clone(),
+            outbox: outbox.clone(),
+            metrics: Arc::clone(&self.metrics),
+            claiming: Claiming {
+                limit: scheduler.claim,
+                lease_ms: millis(scheduler.lease),
+                in_flight: scheduler.in_flight,
+            },
+            in_doubt: self.settings.io.in_doubt,
+            resend_after_ms: millis(self.settings.io.resend_after),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The emission loops: enti in turn, each within the credit of its IO account.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use shared::broker::Publisher;
+use shared::clock::Clock;
+use shared::domain::ente::Ente;
+use shared::telemetry::Health;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::emit::Emitter;
+use crate::inforce::InForce;
+use crate::wake::Wake;
+
+/// The store's clock and ours may differ by this much; beyond it nothing is emitted, because late can be
+/// mended and early cannot (architecture.md section 2).
+const CLOCKS_AGREE_MS: i64 = 30_000;
+
+/// How long an emission loop rests when the store is away.
+const STORE_AWAY: Duration = Duration::from_secs(1);
+
+/// One emission loop.
+pub(crate) struct Turn<P> {
+    pub(crate) emitter: Emitter<P>,
+    pub(crate) in_force: InForce,
+    pub(crate) wake: Wake,
+    pub(crate) poll: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) health: Arc<Health>,
+    /// Whether the store answered and the clocks agree.
+    pub(crate) emitting: Arc<AtomicBool>,
+}
+
+impl<P: Publisher> Turn<P> {
+    /// Emits until `shutdown`.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut first = 0usize;
+        let mut hot = Vec::new();
+        while !shutdown.is_cancelled() {
+            self.health.tick();
+            self.health.set(crate::EMITTING, self.emitting.load(Ordering::Relaxed));
+            if !self.clocks_agree().await {
+                shutdown.run_until_cancelled(tokio::time::sleep(STORE_AWAY)).await;
+                continue;
+            }
+            let snapshot = self.in_force.current();
+            let candidates: Vec<&Arc<Ente>> = if hot.is_empty() {
+                snapshot.enti.enti().collect()
+            } else {
+                hot.iter().filter_map(|id: &String| snapshot.enti.ente(id)).collect()
+            };
+            let in_flight = credits(snapshot.enti.enti().map(AsRef::as_ref), self.emitter.claiming.in_flight);
+            first = first.wrapping_add(1);
+            let mut busy = Vec::new();
+            for place in 0..candidates.len() {
+                let ente = candidates[(first + place) % candidates.len()];
+                let most = in_flight.get(&ente.id).copied().unwrap_or(0);
+                match self.emitter.emit(&snapshot.catalogue, ente, most).await {
+                    Ok((count, now_ms)) => {
+                        if !self.compare_clocks(now_ms) {
+                            break;
+                        }
+                        if count > 0 {
+                            busy.push(ente.id.clone());
+                        }
+                    }
+                    Err(failure) => {
+                        self.emitting.store(false, Ordering::Relaxed);
+                        warn!(code = failure.code(), "due work could not be claimed");
+                        shutdown.run_until_cancelled(tokio::time::sleep(STORE_AWAY)).await;
+                    }
+                }
+            }
+            hot = self.next(busy, &shutdown).await;
+        }
+    }
+
+    /// The enti to look at next: at once those that had work, else those that are named, else all of them
+    /// after the poll interval.
+    async fn next(&self, busy: Vec<String>, shutdown: &CancellationToken) -> Vec<String> {
+        if busy.is_empty() {
+            let rest = tokio::time::timeout(self.poll, self.wake.rung());
+            shutdown.run_until_cancelled(rest).await;
+        }
+        let mut next = self.wake.take();
+        next.extend(busy);
+        next
+    }
+
+    /// Before anything is claimed, and again after each claim: do the clocks agree?
+    async fn clocks_agree(&self) -> bool {
+        if self.emitting.load(Ordering::Relaxed) {
+            return true;
+        }
+        match self.emitter.taker.store.redis().now_ms().await {
+            Ok(now_ms) => self.compare_clocks(now_ms),
+            Err(failure) => {
+                warn!(code = failure.code(), "the store does not tell the time");
+                false
+            }
+        }
+    }
+
+    fn compare_clocks(&self, store_ms: i64) -> bool {
+        let apart = (self.clock.now().timestamp_millis() - store_ms).abs();
+        let agree = apart <= CLOCKS_AGREE_MS || cfg!(feature = "virtual-time");
+        if self.emitting.swap(agree, Ordering::Relaxed) != agree {
+            info!(apart_ms = apart, agree, "emission follows the clocks");
+        }
+        if !agree {
+            error!(apart_ms = apart, "the clocks of redis and of this process differ: set them right");
+        }
+        agree
+    }
+}
+
+/// How many entries of each ente may be in flight: the account's credit, shared evenly. An account with a
+/// limit has about 10 s of sending (two calls a message), so that its queues stay short and what is not yet
+/// emitted can still be cancelled.
+fn credits<'a>(enti: impl Iterator<Item = &'a Ente>, unlimited: usize) -> BTreeMap<String, usize> {
+    let enti: Vec<&Ente> = enti.collect();
+    let sharing = |account: &str| enti.iter().filter(|e| e.io.account == account).count().max(1);
+    enti.iter()
+        .map(|ente| {
+            let limit = usize::try_from(ente.io.calls_per_5s).unwrap_or(usize::MAX);
+            let credit = if limit == 0 { unlimited } else { limit.min(unlimited) };
+            (ente.id.clone(), (credit / sharing(&ente.io.account)).max(1))
+        })
+        .collect()
+}

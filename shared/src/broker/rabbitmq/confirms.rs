@@ -1,0 +1,261 @@
+//! One publishing channel: a window of messages in flight, and what each confirm means.
+//!
+//! Only this task publishes on its channel: lapin numbers a message and queues its frames in two steps,
+//! and two tasks could swap between them, each then taking the other's confirm.
+//!
+//! lapin also hangs a returned message on whichever confirm completes next. Hence the two rules here. A
+//! success is believed only after everything that lapin had completed was looked at and no return was
+//! among it; and where there was one, everything in flight is doubtful. Doubtful messages are published
+//! again *alone*, one in flight at a time, where a return can only mean the message itself.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use futures_util::{Stream, stream::FuturesUnordered, task::AtomicWaker};
+use lapin::{Channel, Confirmation, options::BasicPublishOptions};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{connection::Shared, properties::Envelope};
+use crate::broker::{Cause, Counters};
+
+/// What became of one offer of a message.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// Safe on its queues.
+    Confirmed,
+    /// Refused for now.
+    Nacked,
+    /// Nobody knows. `doubtful` if the message itself may be the cause: publish it again alone.
+    Unknown { doubtful: bool },
+    /// Confirmed, and no queue took it.
+    Unroutable,
+    /// The broker closed the channel over this very message.
+    Refused(Cause),
+}
+
+/// A message offered for publishing.
+pub(super) struct Request {
+    pub(super) envelope: Arc<Envelope>,
+    /// Nothing else may be in flight with it.
+    pub(super) alone: bool,
+    pub(super) reply: Reply,
+}
+
+/// Where the verdict goes. Dropped without one (its channel was given up), it says that nobody knows.
+pub(super) struct Reply(Option<oneshot::Sender<Verdict>>);
+
+impl Reply {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Verdict>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Some(sender)), receiver)
+    }
+
+    fn send(mut self, verdict: Verdict) {
+        if let Some(sender) = self.0.take() {
+            // Nobody waits any more: the publish timed out.
+            drop(sender.send(verdict));
+        }
+    }
+
+    fn unwanted(&self) -> bool {
+        self.0.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(sender) = self.0.take() {
+            drop(sender.send(Verdict::Unknown { doubtful: true }));
+        }
+    }
+}
+
+/// Why a channel ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// All publishers are gone and everything is answered.
+    Finished,
+    /// Another channel is needed: this one failed, or its confirms can't be told apart.
+    Renew,
+}
+
+/// A finished offer.
+struct Done {
+    request: Request,
+    result: lapin::Result<Confirmation>,
+}
+
+async fn offer(channel: &Channel, request: Request) -> Done {
+    let envelope = &request.envelope;
+    let options = BasicPublishOptions { mandatory: envelope.mandatory, immediate: false };
+    let (exchange, key) = (envelope.exchange.clone(), envelope.routing_key.clone());
+    let published =
+        channel.basic_publish(exchange, key, options, &envelope.body, envelope.properties.clone()).await;
+    let result = match published {
+        Ok(confirm) => confirm.await,
+        Err(error) => Err(error),
+    };
+    Done { request, result }
+}
+
+/// Publishes what comes in until the channel fails or there is nothing more to come.
+pub(super) async fn run(channel: &Channel, intake: &mut mpsc::Receiver<Request>, shared: &Shared) -> Exit {
+    let mut in_flight = FuturesUnordered::new();
+    let mut alone: Option<Request> = None;
+    let mut finished = false;
+    let bell = Arc::new(Bell::default());
+    loop {
+        if in_flight.is_empty() {
+            if let Some(request) = alone.take() {
+                if !single(channel, request, &shared.counters).await {
+                    return Exit::Renew;
+                }
+                continue;
+            }
+            if finished {
+                return Exit::Finished;
+            }
+        }
+        let room = shared.options.publish_window.saturating_sub(in_flight.len());
+        tokio::select! {
+            biased;
+            done = bell.all_done(&mut in_flight), if !in_flight.is_empty() => {
+                if !settle(done, &shared.counters) {
+                    return Exit::Renew;
+                }
+            }
+            request = intake.recv(), if room > 0 && alone.is_none() && !finished => match request {
+                None => finished = true,
+                Some(first) => alone = take(first, room, intake, |it| in_flight.push(offer(channel, it))),
+            },
+            // What was taken in by now is still published; `recv` then says that there is no more.
+            () = shared.drain.cancelled(), if !intake.is_closed() => intake.close(),
+            () = gone(channel), if in_flight.is_empty() => return Exit::Renew,
+        }
+    }
+}
+
+/// Starts up to `room` waiting requests; stops at one that must go alone and gives it back.
+fn take(
+    first: Request,
+    room: usize,
+    intake: &mut mpsc::Receiver<Request>,
+    mut start: impl FnMut(Request),
+) -> Option<Request> {
+    let more = std::iter::from_fn(|| intake.try_recv().ok());
+    for request in std::iter::once(first).chain(more).take(room) {
+        if request.alone {
+            return Some(request);
+        }
+        if !request.reply.unwanted() {
+            start(request);
+        }
+    }
+    None
+}
+
+/// Returns when the channel is no longer usable. Only an idle channel needs to be asked: publishes and
+/// confirms in flight fail by themselves.
+async fn gone(channel: &Channel) {
+    let mut look = tokio::time::interval(std::time::Duration::from_millis(100));
+    while channel.status().connected() {
+        look.tick().await;
+    }
+}
+
+/// Answers what is done; false if the channel can't be trusted further.
+fn settle(done: Vec<Done>, counters: &Counters) -> bool {
+    let returned = done
+        .iter()
+        .any(|it| matches!(&it.result, Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))));
+    if returned {
+        // Every request of `done` and in flight is dropped, which answers "doubtful".
+        counters.count_returned();
+        return false;
+    }
+    let mut usable = true;
+    for Done { request, result } in done {
+        let verdict = match result {
+            Ok(Confirmation::Ack(_)) => Verdict::Confirmed,
+            Ok(Confirmation::Nack(_)) => Verdict::Nacked,
+            Ok(Confirmation::NotRequested) => {
+                usable = false;
+                Verdict::Unknown { doubtful: false }
+            }
+            Err(error) => {
+                usable = false;
+                // The broker closed the channel over one of the messages in flight; which one is not said.
+                Verdict::Unknown { doubtful: error.is_amqp_soft_error() }
+            }
+        };
+        request.reply.send(verdict);
+    }
+    usable
+}
+
+/// Publishes one message with nothing else in flight; false if the channel is done with.
+async fn single(channel: &Channel, request: Request, counters: &Counters) -> bool {
+    let Done { request, result } = offer(channel, request).await;
+    let (verdict, usable) = match result {
+        Ok(Confirmation::Ack(None)) => (Verdict::Confirmed, true),
+        Ok(Confirmation::Ack(Some(_))) => {
+            counters.count_returned();
+            (Verdict::Unroutable, true)
+        }
+        Ok(Confirmation::Nack(_)) => (Verdict::Nacked, true),
+        Ok(Confirmation::NotRequested) => (Verdict::Unknown { doubtful: false }, false),
+        Err(error) if error.is_amqp_soft_error() => (Verdict::Refused(error.into()), false),
+        Err(_) => (Verdict::Unknown { doubtful: true }, false),
+    };
+    request.reply.send(verdict);
+    usable
+}
+
+/// Wakes the publishing task, and remembers that it did.
+#[derive(Default)]
+struct Bell {
+    rung: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
+impl Bell {
+    /// Everything that is done, at least one.
+    ///
+    /// `FuturesUnordered` may stop early with work still queued, ringing for itself; taking that for
+    /// "nothing more" could hide the confirm that carries a return. So it is asked until it stays quiet.
+    async fn all_done<F: Future<Output = Done>>(
+        self: &Arc<Self>,
+        in_flight: &mut FuturesUnordered<F>,
+    ) -> Vec<Done> {
+        let waker = Waker::from(Arc::clone(self));
+        let mut done = Vec::new();
+        std::future::poll_fn(|cx| {
+            self.task.register(cx.waker());
+            let mut inner = Context::from_waker(&waker);
+            loop {
+                self.rung.store(false, Ordering::Release);
+                match Pin::new(&mut *in_flight).poll_next(&mut inner) {
+                    Poll::Ready(Some(one)) => done.push(one),
+                    Poll::Pending if self.rung.load(Ordering::Acquire) => {}
+                    Poll::Ready(None) | Poll::Pending => break,
+                }
+            }
+            if done.is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        done
+    }
+}

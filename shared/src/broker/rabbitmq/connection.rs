@@ -1,0 +1,229 @@
+//! One supervised connection: opened, watched, opened again for ever.
+//!
+//! lapin's own recovery gives up after 16 attempts and hands out deliveries of the lost connection
+//! meanwhile; here a lost connection is simply replaced, and whoever works on it notices by its channel.
+
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use lapin::{Connection, Event};
+use rand::Rng;
+use tokio::{
+    sync::watch,
+    time::{interval, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    declare,
+    socket::{Endpoint, Tether},
+};
+use crate::broker::{BrokerError, Counters, Links, Options, State};
+
+/// First and longest pause between attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A connection that lasted this long starts the pauses afresh when it is lost.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+/// How often the connection's own status is read: closing without an error sends no event.
+const LOOK: Duration = Duration::from_millis(250);
+/// Bound on the broker's goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Publish,
+    Consume,
+}
+
+/// An open connection.
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    tether: Tether,
+}
+
+/// The open connection, while there is one.
+pub(super) type Live = watch::Receiver<Option<Arc<Session>>>;
+
+/// What the parts of one broker share.
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) endpoint: Endpoint,
+    pub(super) links: watch::Sender<Links>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) last_error: Mutex<Option<BrokerError>>,
+    /// Work in hand is finished, nothing more is begun.
+    pub(super) drain: CancellationToken,
+    /// The connections go down.
+    pub(super) halt: CancellationToken,
+}
+
+impl Shared {
+    fn set(&self, role: Role, state: State) {
+        self.links.send_if_modified(|links| {
+            let link = match role {
+                Role::Publish => &mut links.publish,
+                Role::Consume => &mut links.consume,
+            };
+            std::mem::replace(link, state) != state
+        });
+    }
+
+    /// Declares or checks the topology, whichever the options say.
+    pub(super) async fn ensure_topology(&self, session: &Session) -> Result<(), BrokerError> {
+        declare::ensure(&session.connection, &self.options.topology, self.options.declare).await
+    }
+}
+
+/// Waits for an open connection; `None` once `stop` is called.
+pub(super) async fn next_session(live: &mut Live, stop: &CancellationToken) -> Option<Arc<Session>> {
+    let open = stop.run_until_cancelled(live.wait_for(Option::is_some)).await?;
+    open.ok()?.clone()
+}
+
+/// Keeps a connection open until `halt`.
+pub(super) async fn supervise(shared: Arc<Shared>, role: Role, live: watch::Sender<Option<Arc<Session>>>) {
+    let mut backoff = Backoff::default();
+    while !shared.halt.is_cancelled() {
+        let Some(opened) = shared.halt.run_until_cancelled(open(&shared, role)).await else { break };
+        match opened {
+            Ok(session) => {
+                let since = Instant::now();
+                watch_over(&shared, role, &session, &live).await;
+                live.send_replace(None);
+                part(&shared, role, &session).await;
+                if since.elapsed() >= SETTLED_AFTER {
+                    backoff = Backoff::default();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(?role, code = error.code(), error = %chain(&error), "broker connection failed");
+                *shared.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+        }
+        backoff.pause(&shared.halt).await;
+    }
+    shared.set(role, State::Closed);
+}
+
+async fn open(shared: &Shared, role: Role) -> Result<Arc<Session>, BrokerError> {
+    shared.set(role, State::Connecting);
+    let name = match role {
+        Role::Publish => format!("{} publish", shared.options.connection_name),
+        Role::Consume => format!("{} consume", shared.options.connection_name),
+    };
+    let opened = shared.endpoint.open(&name).await;
+    let (connection, tether) = opened.map_err(|source| BrokerError::Unavailable { source: Some(source) })?;
+    let session = Arc::new(Session { connection, tether });
+    if let Err(error) = shared.ensure_topology(&session).await {
+        part(shared, role, &session).await;
+        return Err(error);
+    }
+    shared.counters.count_connection();
+    Ok(session)
+}
+
+/// Returns when the connection is lost or must go down.
+async fn watch_over(
+    shared: &Shared,
+    role: Role,
+    session: &Arc<Session>,
+    live: &watch::Sender<Option<Arc<Session>>>,
+) {
+    let mut events = pin!(session.connection.events_listener());
+    let mut look = interval(LOOK);
+    let status = session.connection.status();
+    let mut blocked = false;
+    tracing::info!(?role, "broker connection up");
+    live.send_replace(Some(Arc::clone(session)));
+    shared.set(role, State::Up);
+    while status.connected() {
+        if status.blocked() != blocked {
+            blocked = !blocked;
+            shared.set(role, if blocked { State::Blocked } else { State::Up });
+            if blocked {
+                shared.counters.count_blocked();
+            }
+            tracing::warn!(?role, blocked, "broker blocked or unblocked the connection");
+        }
+        tokio::select! {
+            () = shared.halt.cancelled() => return,
+            _ = look.tick() => {}
+            event = events.next() => match event {
+                Some(Event::Error(error)) => tracing::warn!(?role, %error, "broker connection fault"),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+    tracing::warn!(?role, "broker connection lost");
+}
+
+/// Closes politely what is still open, then makes sure that nothing stays behind.
+async fn part(shared: &Shared, role: Role, session: &Session) {
+    shared.set(role, State::Connecting);
+    if session.connection.status().connected() {
+        // A broker that does not answer finds out by the socket.
+        drop(timeout(GOODBYE, session.connection.close(200, "OK".into())).await);
+    }
+    session.tether.cut();
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn chain(error: &BrokerError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        text = format!("{text}: {source}");
+        next = source.source();
+    }
+    text
+}
+
+/// Up to half shorter, at random.
+pub(super) fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
+/// Pauses that double, each shortened by up to half at random so that a fleet does not come back at once.
+pub(super) struct Backoff(Duration);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(FIRST_PAUSE)
+    }
+}
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let ceiling = self.0;
+        self.0 = (ceiling * 2).min(LONGEST_PAUSE);
+        jittered(ceiling)
+    }
+
+    pub(super) async fn pause(&mut self, stop: &CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = sleep(self.next()) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_to_five_seconds_and_differ() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> = (0..12).map(|_| backoff.next()).collect();
+        assert!((FIRST_PAUSE / 2..=FIRST_PAUSE).contains(&pauses[0]));
+        assert!(pauses[8..].iter().all(|it| (LONGEST_PAUSE / 2..=LONGEST_PAUSE).contains(it)));
+        assert!(pauses[8..].windows(2).any(|pair| pair[0] != pair[1]));
+    }
+}

@@ -1,0 +1,161 @@
+//! The adapter on lapin.
+//!
+//! - `socket`, `connection`: from a URL to a connection that is kept open; publishing and consuming each
+//!   have their own, because an alarm of the broker silences the whole connection that publishes.
+//! - `publisher`, `confirms`: the window of messages in flight and what each confirm means.
+//! - `consumer`, `acks`: subscriptions that outlive their channels, and merged acknowledgements.
+//! - `desk`: an operator's visit to a queue.
+//! - `declare`, `properties`: the topology and the messages in lapin's types.
+
+mod acks;
+mod confirms;
+mod connection;
+mod consumer;
+mod declare;
+mod desk;
+mod properties;
+mod publisher;
+mod socket;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use connection::{Live, Role, Shared};
+#[cfg(feature = "testing")]
+pub(crate) use properties::Envelope;
+pub use {
+    consumer::RabbitDeliveries,
+    desk::{Depth, Desk},
+    properties::Properties,
+    publisher::RabbitPublisher,
+};
+
+use super::{BrokerError, Consumer, Counters, Links, Options, State};
+
+/// Bound on confirms and acknowledgements at closing; with the time of two goodbyes it stays well below
+/// a pod's grace.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// A RabbitMQ broker: two connections that are kept open until [`RabbitMq::close`], or until the last
+/// clone is dropped.
+#[derive(Clone)]
+pub struct RabbitMq {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    consume: Live,
+    publisher: RabbitPublisher,
+    /// Publisher, subscriptions and acknowledgements.
+    workers: TaskTracker,
+    /// The two connections.
+    supervisors: TaskTracker,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.drain.cancel();
+        self.shared.halt.cancel();
+    }
+}
+
+impl RabbitMq {
+    /// Checks the options and begins to connect, for ever. A broker that is not there is no error.
+    ///
+    /// # Panics
+    ///
+    /// Outside a Tokio runtime.
+    pub fn start(options: Options) -> Result<Self, BrokerError> {
+        options.check()?;
+        let (requests, intake) = mpsc::channel(options.publish_window);
+        let links = Links { publish: State::Connecting, consume: State::Connecting };
+        let shared = Arc::new(Shared {
+            endpoint: socket::Endpoint::new(&options)?,
+            options,
+            links: watch::Sender::new(links),
+            counters: Arc::default(),
+            last_error: Mutex::new(None),
+            drain: CancellationToken::new(),
+            halt: CancellationToken::new(),
+        });
+        let (workers, supervisors) = (TaskTracker::new(), TaskTracker::new());
+        let supervise = |role| {
+            let (sender, live) = watch::channel(None);
+            supervisors.spawn(connection::supervise(Arc::clone(&shared), role, sender));
+            live
+        };
+        let (publish, consume) = (supervise(Role::Publish), supervise(Role::Consume));
+        workers.spawn(publisher::run(Arc::clone(&shared), publish, intake));
+        let publisher = RabbitPublisher::new(Arc::clone(&shared), requests);
+        Ok(Self { inner: Arc::new(Inner { shared, consume, publisher, workers, supervisors }) })
+    }
+
+    /// A publisher; all of one broker share a connection, a channel and a window.
+    #[must_use]
+    pub fn publisher(&self) -> RabbitPublisher {
+        self.inner.publisher.clone()
+    }
+
+    /// How the connections are now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.inner.shared.links.borrow().state()
+    }
+
+    /// Follows the state of the connections.
+    #[must_use]
+    pub fn links(&self) -> watch::Receiver<Links> {
+        self.inner.shared.links.subscribe()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.inner.shared.counters
+    }
+
+    /// Waits until both connections are up, for at most `limit`.
+    pub async fn wait_until_up(&self, limit: Duration) -> Result<(), BrokerError> {
+        let mut links = self.links();
+        let up = links.wait_for(|links| links.state() == State::Up);
+        if matches!(timeout(limit, up).await, Ok(Ok(_))) {
+            return Ok(());
+        }
+        let last = self.inner.shared.last_error.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Err(last.unwrap_or(BrokerError::Unavailable { source: None }))
+    }
+
+    /// Publishes what was taken in, waits for its confirms, sends the acknowledgements given so far, then
+    /// closes channels and connections. Deliveries still in hand become stale.
+    pub async fn close(&self) {
+        let Inner { shared, workers, supervisors, .. } = &*self.inner;
+        shared.drain.cancel();
+        workers.close();
+        if timeout(DRAIN_LIMIT, workers.wait()).await.is_err() {
+            tracing::warn!("confirms or acknowledgements outstanding at close");
+        }
+        shared.halt.cancel();
+        supervisors.close();
+        if timeout(DRAIN_LIMIT, supervisors.wait()).await.is_err() {
+            tracing::warn!("broker connections not closed in time");
+        }
+    }
+}
+
+impl Consumer for RabbitMq {
+    type Deliveries = RabbitDeliveries;
+
+    fn subscribe(&self, queue: &str, prefetch: u16) -> RabbitDeliveries {
+        let Inner { shared, consume, workers, .. } = &*self.inner;
+        RabbitDeliveries::new(shared, workers, consume.clone(), queue, prefetch)
+    }
+}

@@ -1,0 +1,220 @@
+//! From a URL to an open AMQP connection: address, TLS, time limits.
+
+use std::{
+    net::{IpAddr, Shutdown, TcpStream},
+    os::fd::AsFd,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use lapin::{
+    Connection, ConnectionProperties,
+    tcp::{AMQPUriTcpExt, AsyncTcpStream, RustlsConnector, RustlsConnectorConfig},
+    uri::{AMQPScheme, AMQPUri},
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use secrecy::ExposeSecret;
+use tokio::time::timeout;
+
+use crate::broker::{BrokerError, Cause, Options, Tls};
+
+/// AMQP heartbeat in seconds. A peer is given up after two of them, so a silent network cut is found
+/// within 20 s; RabbitMQ advises 5 to 20 and would otherwise impose 60
+/// (<https://www.rabbitmq.com/docs/heartbeats>).
+const HEARTBEAT_SECONDS: u16 = 10;
+/// Bound on reaching the broker (name, TCP, TLS) and, again, on its handshake.
+const CONNECT_LIMIT: Duration = Duration::from_secs(8);
+
+/// A checked address.
+pub(super) struct Endpoint {
+    uri: AMQPUri,
+    tls: Option<Tls>,
+}
+
+/// A second handle on a connection's socket. lapin leaves a thread behind on a connection that is given
+/// up half-way; cutting the socket ends it.
+#[derive(Default, Clone)]
+pub(super) struct Tether(Arc<OnceLock<TcpStream>>);
+
+impl Tether {
+    pub(super) fn cut(&self) {
+        if let Some(Err(error)) = self.0.get().map(|socket| socket.shutdown(Shutdown::Both)) {
+            tracing::trace!(%error, "socket already closed");
+        }
+    }
+
+    fn hold(&self, stream: &impl AsFd) -> std::io::Result<()> {
+        let socket = TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+        // Set once a connection; a second value can't come.
+        drop(self.0.set(socket));
+        Ok(())
+    }
+}
+
+impl Endpoint {
+    /// Reads the address. Errors never repeat it: it may hold a password.
+    pub(super) fn new(options: &Options) -> Result<Self, BrokerError> {
+        const URL: &str = "amqp.url";
+        let text = options.url.expose_secret();
+        let url = url::Url::parse(text).map_err(|error| BrokerError::invalid(URL, error.to_string()))?;
+        let mut uri: AMQPUri =
+            text.parse().map_err(|_| BrokerError::invalid(URL, "not an amqp:// or amqps:// address"))?;
+        // The parser takes an IPv6 address for no host at all and would go to localhost.
+        if let Some(url::Host::Ipv6(address)) = url.host() {
+            uri.authority.host = address.to_string();
+        }
+        uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
+        let encrypted = uri.scheme == AMQPScheme::AMQPS;
+        if !encrypted && !options.allow_plaintext && !is_loopback(&uri.authority.host) {
+            let reason = "plain-text AMQP leaves this machine: use amqps:// or set amqp.allow_plaintext";
+            return Err(BrokerError::invalid(URL, reason));
+        }
+        let tls = encrypted.then(|| options.tls.clone());
+        if let Some(tls) = &tls {
+            // Faults in certificate files are told at start, not at the first attempt to connect.
+            connector(tls)?;
+        }
+        Ok(Self { uri, tls })
+    }
+
+    /// Opens a connection; its name is what the broker shows.
+    pub(super) async fn open(&self, name: &str) -> Result<(Connection, Tether), Cause> {
+        let tether = Tether::default();
+        let held = tether.clone();
+        let tls = self.tls.as_ref().map(connector).transpose()?;
+        let host = self.uri.authority.host.clone();
+        let mut plain = self.uri.clone();
+        plain.scheme = AMQPScheme::AMQP;
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        let runtime = lapin::runtime::default_runtime()?;
+        let opening = Connection::connector(
+            self.uri.clone(),
+            runtime,
+            async move |_, runtime| {
+                let attempt = async {
+                    let stream = plain.connect_async(&runtime).await?;
+                    if let AsyncTcpStream::Plain(socket) = &stream {
+                        held.hold(socket.get_ref())?;
+                    }
+                    match &tls {
+                        Some(tls) => stream.into_rustls(tls, &host).await,
+                        None => Ok(stream),
+                    }
+                };
+                let reached = timeout(CONNECT_LIMIT, attempt).await.map_err(std::io::Error::from)?;
+                reached.map_err(lapin::Error::from)
+            },
+            properties,
+        );
+        match timeout(2 * CONNECT_LIMIT, opening).await {
+            Ok(Ok(connection)) => Ok((connection, tether)),
+            Ok(Err(error)) => {
+                tether.cut();
+                Err(error.into())
+            }
+            Err(elapsed) => {
+                tether.cut();
+                Err(elapsed.into())
+            }
+        }
+    }
+}
+
+/// Certificates as configured; rustls with its `ring` provider.
+fn connector(tls: &Tls) -> Result<RustlsConnector, BrokerError> {
+    let config = match &tls.ca_file {
+        Some(path) => {
+            let mut config = RustlsConnectorConfig::default();
+            config.add_parsable_certificates(certificates("amqp.tls.ca_file", path)?);
+            config
+        }
+        None => RustlsConnectorConfig::new_with_native_certs()
+            .map_err(|error| BrokerError::invalid("amqp.tls.ca_file", error.to_string()))?,
+    };
+    let connector = match (&tls.cert_file, &tls.key_file) {
+        (Some(chain), Some(key)) => {
+            let chain = certificates("amqp.tls.cert_file", chain)?;
+            let key = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| BrokerError::invalid("amqp.tls.key_file", error.to_string()))?;
+            config.connector_with_single_cert(chain, key)
+        }
+        _ => config.connector_with_no_client_auth(),
+    };
+    connector.map_err(|error| BrokerError::invalid("amqp.tls", error.to_string()))
+}
+
+fn certificates(field: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, BrokerError> {
+    let invalid = |error: rustls::pki_types::pem::Error| BrokerError::invalid(field, error.to_string());
+    let found = CertificateDer::pem_file_iter(path).map_err(invalid)?;
+    let found = found.collect::<Result<Vec<_>, _>>().map_err(invalid)?;
+    if found.is_empty() {
+        return Err(BrokerError::invalid(field, "holds no certificate"));
+    }
+    Ok(found)
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(url: &str) -> Result<Endpoint, BrokerError> {
+        Endpoint::new(&Options { url: url.into(), ..Options::default() })
+    }
+
+    fn refusal(url: &str) -> String {
+        match endpoint(url) {
+            Ok(_) => "accepted".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn plain_text_is_for_this_machine_only() {
+        for url in ["amqp://127.0.0.1:5672/%2f", "amqp://localhost/", "amqp://[::1]:5672/%2f"] {
+            assert!(endpoint(url).is_ok(), "{url}");
+        }
+        for url in ["amqp://broker:5672/%2f", "amqp://10.1.2.3/", "amqp://[2001:db8::1]/"] {
+            assert!(refusal(url).contains("allow_plaintext"), "{url}");
+        }
+        let allowed = Options { url: "amqp://broker/".into(), allow_plaintext: true, ..Options::default() };
+        assert!(Endpoint::new(&allowed).is_ok());
+    }
+
+    #[test]
+    fn a_refused_address_is_not_repeated() {
+        for url in [
+            "amqp://user:hunter2@broker/",
+            "http://user:hunter2@h/",
+            "amqp:user:hunter2",
+            "amqp://user:hunter2@h:99999/",
+        ] {
+            let text = refusal(url);
+            assert!(text.starts_with("amqp.url: ") && !text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_heartbeat_is_ours_whatever_the_address_says() {
+        let endpoint = endpoint("amqp://127.0.0.1/%2f?heartbeat=600").unwrap();
+        assert_eq!(endpoint.uri.query.heartbeat, Some(HEARTBEAT_SECONDS));
+    }
+
+    #[test]
+    fn an_ipv6_host_is_kept() {
+        assert_eq!(endpoint("amqp://[::1]:5672/%2f").unwrap().uri.authority.host, "::1");
+    }
+
+    #[test]
+    fn a_file_without_a_certificate_is_refused_by_name() {
+        let empty = tempfile::NamedTempFile::new().unwrap();
+        let tls = Tls { ca_file: Some(empty.path().to_owned()), ..Tls::default() };
+        let options = Options { url: "amqps://broker/%2f".into(), tls, ..Options::default() };
+        let refused = Endpoint::new(&options);
+        assert!(matches!(refused, Err(BrokerError::Invalid { field: "amqp.tls.ca_file", .. })));
+    }
+}

@@ -1,0 +1,17 @@
+//! What the fleet shares.
+//!
+//! Dependencies point one way: `domain ← wire ← broker, store ← worker ← service`. `domain` is pure:
+//! values in, decisions out.
+
+pub mod arrival;
+pub mod broker;
+pub mod clock;
+pub mod domain;
+pub mod outbox;
+pub mod service;
+pub mod settings;
+pub mod shutdown;
+pub mod simulate;
+pub mod store;
+pub mod telemetry;
+pub mod wire;

@@ -1,0 +1,237 @@
+//! What the three services do alike at start: reach broker and store, keep the probes true, say what is
+//! wrong with the settings.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::broker::{self, BrokerError, RabbitMq, State, topology::Topology};
+use crate::clock::Clock;
+use crate::domain::Fault;
+use crate::domain::catalogue::{Catalogue, ente_faults};
+use crate::domain::render::{TextFault, Texts};
+use crate::settings::{self, EXIT_CONFIG, Live, RedisTopology, Settings};
+use crate::store::{self, Redis};
+use crate::telemetry::probes::Health;
+use crate::wire::RecipientHash;
+
+/// Name of the readiness condition of the broker.
+pub const BROKER: &str = "broker";
+/// Name of the readiness condition of the store.
+pub const STORE: &str = "redis";
+
+/// First and longest wait between tries to reach Redis at start.
+const REACHING: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How often the store is asked whether it is there.
+const ASKING: Duration = Duration::from_secs(1);
+
+/// Why a service ended badly.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Settings, catalogue or enti have faults: all of them.
+    #[error("the settings have faults")]
+    Faults(Vec<Fault>),
+    /// The broker's settings can never work.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// A metric could not be registered.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
+    /// The address of probes and metrics cannot be listened on, or signals cannot be received.
+    #[error("the process cannot listen")]
+    Io(#[from] std::io::Error),
+}
+
+impl RunError {
+    /// The exit code: 78 for bad settings (`EX_CONFIG`), 1 otherwise.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Faults(faults) => {
+                report(faults);
+                ExitCode::from(EXIT_CONFIG)
+            }
+            other => {
+                error!(error = %other, "the service ended");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Lists faults on stderr: the log may not be set up yet, and the contract names it.
+pub fn report(faults: &[Fault]) {
+    for fault in faults {
+        eprintln!("{fault}");
+    }
+}
+
+/// Reads the settings, or lists every fault and gives exit code 78.
+pub fn settings(path: Option<&Path>) -> Result<Settings, ExitCode> {
+    let loaded = Settings::load(path, settings::environment()).and_then(|settings| {
+        // Better said now than ignored: the store is reached at `redis.url` only.
+        match settings.redis.topology {
+            RedisTopology::Single => Ok(settings),
+            RedisTopology::Sentinel { .. } => Err(vec![not_there_yet(path, "redis.sentinel")]),
+            RedisTopology::Cluster { .. } => Err(vec![not_there_yet(path, "redis.cluster")]),
+        }
+    });
+    loaded.map_err(|faults| {
+        report(&faults);
+        ExitCode::from(EXIT_CONFIG)
+    })
+}
+
+fn not_there_yet(path: Option<&Path>, key: &str) -> Fault {
+    let file = path.map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
+    Fault {
+        file,
+        key: key.to_owned(),
+        reason: "is not supported yet: give one server in redis.url".to_owned(),
+    }
+}
+
+/// The catalogue and the enti, each ente checked against the catalogue.
+pub fn in_force(settings: &Settings) -> Result<(Arc<Catalogue>, Arc<Live>), RunError> {
+    let catalogue = Catalogue::load(&settings.catalogue_dir).map_err(RunError::Faults)?;
+    let catalogue = Arc::new(catalogue);
+    let live = Live::load(&settings.enti_dir, validator(&catalogue)).map_err(RunError::Faults)?;
+    Ok((catalogue, Arc::new(live)))
+}
+
+/// What is wrong with an ente for this catalogue: what it names, and its own texts. The same for every
+/// service, so that none takes an ente that another refuses.
+#[must_use]
+pub fn validator(catalogue: &Arc<Catalogue>) -> settings::Validator {
+    let catalogue = Arc::clone(catalogue);
+    Arc::new(move |ente| {
+        let mut faults = ente_faults(&catalogue, ente);
+        faults.extend(Texts::faults(&catalogue, ente).into_iter().map(text_fault));
+        faults
+    })
+}
+
+/// A text's fault as one of the file it stands in.
+#[must_use]
+pub fn text_fault(found: TextFault) -> Fault {
+    let TextFault { ente, servizio, messaggio, campo, reason } = found;
+    match ente {
+        Some(ente) => {
+            let key = format!("servizi.{servizio}.messaggi.{messaggio}.{campo}");
+            Fault { file: format!("{ente}.toml"), key, reason }
+        }
+        None => Fault { file: format!("{servizio}/messaggi/{messaggio}.md"), key: campo.to_owned(), reason },
+    }
+}
+
+/// How to reach the broker, as the settings say, under this name.
+#[must_use]
+pub fn broker_options(settings: &Settings, name: &str) -> broker::Options {
+    let amqp = &settings.amqp;
+    broker::Options {
+        url: amqp.url.clone(),
+        tls: broker::Tls {
+            ca_file: amqp.tls.ca_file.clone(),
+            cert_file: amqp.tls.cert_file.clone(),
+            key_file: amqp.tls.key_file.clone(),
+        },
+        allow_plaintext: amqp.allow_plaintext,
+        declare: amqp.declare,
+        topology: Topology::fleet(),
+        connection_name: name.to_owned(),
+        publish_window: amqp.publish_window,
+        publish_timeout: amqp.publish_timeout,
+    }
+}
+
+/// Starts the two connections to the broker; it need not be there yet.
+pub fn broker(settings: &Settings, name: &str) -> Result<RabbitMq, BrokerError> {
+    RabbitMq::start(broker_options(settings, name))
+}
+
+/// How to reach Redis, as the settings say.
+#[must_use]
+pub fn redis_options(settings: &Settings) -> store::Options {
+    store::Options {
+        url: settings.redis.url.clone(),
+        response_timeout: settings.redis.response_timeout,
+        ca_file: settings.redis.ca_file.clone(),
+        prefix: settings.redis.prefix.clone(),
+    }
+}
+
+/// Connects to Redis, waiting for it as long as it takes; none if `shutdown` comes first. A process that
+/// waits is alive: a store that is away must not get it restarted.
+pub async fn redis(settings: &Settings, health: &Health, shutdown: &CancellationToken) -> Option<Redis> {
+    let options = redis_options(settings);
+    let mut wait = REACHING.0;
+    loop {
+        health.tick();
+        let tried = shutdown.run_until_cancelled(Redis::connect(&options)).await?;
+        match tried {
+            Ok(redis) => {
+                info!("redis reached");
+                return Some(redis);
+            }
+            Err(failure) => warn!(code = failure.code(), "redis is not there yet"),
+        }
+        shutdown.run_until_cancelled(tokio::time::sleep(wait)).await?;
+        wait = (wait * 2).min(REACHING.1);
+    }
+}
+
+/// The process's clock. In a test build it follows the store's, which the tests move.
+#[cfg_attr(not(feature = "virtual-time"), expect(clippy::unused_async, reason = "the test build waits here"))]
+pub async fn clock(redis: &Redis, stop: &CancellationToken) -> Clock {
+    let clock = Clock::system();
+    #[cfg(feature = "virtual-time")]
+    {
+        warn!("test build: the store's clock can be moved");
+        follow_store(redis, &clock).await;
+        let (redis, clock, stop) = (redis.clone(), clock.clone(), stop.clone());
+        tokio::spawn(async move {
+            let beat = || tokio::time::sleep(Duration::from_millis(5));
+            while stop.run_until_cancelled(beat()).await.is_some() {
+                follow_store(&redis, &clock).await;
+            }
+        });
+    }
+    #[cfg(not(feature = "virtual-time"))]
+    let _ = (redis, stop);
+    clock
+}
+
+#[cfg(feature = "virtual-time")]
+async fn follow_store(redis: &Redis, clock: &Clock) {
+    if let Ok(now_ms) = redis.now_ms().await {
+        clock.set_offset_ms(now_ms - Clock::system().now().timestamp_millis());
+    }
+}
+
+/// The keyed hash of recipients.
+#[must_use]
+pub fn recipient_hash(settings: &Settings) -> RecipientHash {
+    RecipientHash::new(settings.privacy.recipient_hash_key.clone())
+}
+
+/// Keeps the readiness conditions of broker and store true to the facts, and the process alive in the eyes
+/// of `/livez`, until `stop`.
+pub async fn keep_true(health: Arc<Health>, broker: RabbitMq, redis: Option<Redis>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        health.tick();
+        health.set(BROKER, broker.state() == State::Up);
+        if let Some(redis) = &redis {
+            health.set(STORE, redis.ping().await.is_ok());
+        }
+        let mut links = broker.links();
+        let change = tokio::time::timeout(ASKING, links.changed());
+        if stop.run_until_cancelled(change).await.is_none() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Cases and the schedule, as the scheduler uses them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use redis::Value;
+
+use super::keys::{CaseId, Kind, Member};
+use super::progress::RawProgress;
+use super::{Redis, StoreError};
+use crate::domain::case::{Case, EventKey, PersonKey, Progress, Things};
+use crate::domain::plan::Action;
+
+/// The scheduler's side of the store.
+#[derive(Clone)]
+pub struct CaseStore {
+    redis: Redis,
+}
+
+/// A case as it was loaded: what is in it, and what a commit compares it with.
+#[derive(Debug, Clone)]
+pub struct Unit {
+    /// Its key.
+    pub id: CaseId,
+    /// Its content; empty if it is new.
+    pub case: Case,
+    /// Whether the store had it.
+    pub known: bool,
+    revision: String,
+    progress: HashMap<u16, RawProgress>,
+}
+
+impl Unit {
+    /// How far a message of the case has come.
+    #[must_use]
+    pub fn progress(&self, slot: u16) -> Progress {
+        self.progress.get(&slot).map_or(Progress::Pending, RawProgress::progress)
+    }
+
+    /// The same as the store writes it.
+    #[must_use]
+    pub fn raw_progress(&self, slot: u16) -> RawProgress {
+        self.progress.get(&slot).cloned().unwrap_or_default()
+    }
+}
+
+/// What the store knows of an event's cases and persons.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The store's clock, Unix milliseconds.
+    pub now_ms: i64,
+    /// What is remembered of the event, if it was taken before.
+    pub seen: Option<Vec<u8>>,
+    /// The cases asked for, in order.
+    pub units: Vec<Unit>,
+    /// The facts of the persons asked for, in order, with their stored form.
+    pub persons: Vec<(Things, Vec<u8>)>,
+}
+
+/// A person: key, facts as loaded, new facts if they changed, cases to link.
+pub type PersonChange<'a> = (PersonKey, &'a [u8], Option<Vec<u8>>, Vec<CaseId>);
+
+/// What a planning decided, to be written as one.
+pub struct Commit<'a> {
+    /// The event's key and what to remember of it; none for a case that is merely looked at again.
+    pub event: Option<(EventKey, &'a [u8])>,
+    /// Cases with their changes.
+    pub units: Vec<(&'a Unit, &'a Case, &'a [Action])>,
+    /// Persons.
+    pub persons: Vec<PersonChange<'a>>,
+    /// Every other case of those persons is to be looked at again.
+    pub propagate: bool,
+}
+
+/// How a commit ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Written.
+    Done,
+    /// The event was taken meanwhile; what is remembered of it.
+    Seen(Vec<u8>),
+    /// Something changed since it was loaded: load and plan again.
+    Conflict,
+}
+
+/// One entry of the schedule that is due and now ours for a while.
+#[derive(Debug, Clone)]
+pub struct Claimed {
+    /// What it is.
+    pub member: Member,
+    /// When it was due, Unix milliseconds.
+    pub due_ms: i64,
+    /// Number of this emission.
+    pub emission: u32,
+    /// The case, if it is still there and can be read.
+    pub case: Option<Case>,
+    /// How far the message has come.
+    pub progress: RawProgress,
+}
+
+/// A claim.
+#[derive(Debug)]
+pub struct Claim {
+    /// The store's clock, Unix milliseconds.
+    pub now_ms: i64,
+    /// IO refuses Premium for this ente for now.
+    pub standard_only: bool,
+    /// Entries in flight before this claim.
+    pub in_flight: u64,
+    /// What is ours now.
+    pub entries: Vec<Claimed>,
+}
+
+/// Version byte in front of a stored record.
+const RECORD_VERSION: u8 = 1;
+
+/// Hex digits of a case's revision, in front of its record.
+const REVISION: usize = 8;
+
+impl CaseStore {
+    /// On a connection.
+    #[must_use]
+    pub fn new(redis: Redis) -> Self {
+        Self { redis }
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    /// Reads cases, persons' facts and what is remembered of an event, at one instant.
+    pub async fn load(
+        &self,
+        ente: &str,
+        event: Option<&EventKey>,
+        cases: &[CaseId],
+        persons: &[PersonKey],
+    ) -> Result<Loaded, StoreError> {
+        let mut call = self.redis.scripts.load.prepare_invoke();
+        call.key(self.redis.ente(ente)).arg(event.map_or(&[][..], |key| &key[..])).arg(cases.len());
+        for id in cases {
+            call.arg(&id[..]);
+        }
+        call.arg(persons.len());
+        for person in persons {
+            call.arg(&person[..]);
+        }
+        let (now_ms, seen, stored, facts): StoredCases = self.redis.run(&call).await?;
+        let units = cases.iter().zip(stored).map(|(id, (blob, progress))| unit(*id, blob, &progress));
+        let persons = facts.into_iter().map(|facts| {
+            let stored = facts.unwrap_or_default();
+            let things = if stored.is_empty() { Things::new() } else { decode(&stored)? };
+            Ok((things, stored))
+        });
+        Ok(Loaded {
+            now_ms,
+            seen,
+            units: units.collect::<Result<_, StoreError>>()?,
+            persons: persons.collect::<Result<_, StoreError>>()?,
+        })
+    }
+
+    /// Writes what planning decided, all of it or nothing.
+    pub async fn commit(&self, ente: &str, commit: &Commit<'_>) -> Result<Committed, StoreError> {
+        let mut call = self.redis.scripts.commit.prepare_invoke();
+        call.key(self.redis.ente(ente));
+        let (key, remember) = commit.event.unwrap_or(([0; 12], &[]));
+        call.arg(if commit.event.is_some() { &key[..] } else { &[] }).arg(remember);
+        call.arg(commit.units.len());
+        for (unit, case, actions) in &commit.units {
+            let revision = u32::from_str_radix(&unit.revision, 16).unwrap_or(0).wrapping_add(1);
+            let mut blob = format!("{revision:0REVISION$x}").into_bytes();
+            blob.extend(encode(*case)?);
+            call.arg(&unit.id[..]).arg(&unit.revision).arg(blob);
+            let changes: Vec<_> = actions.iter().filter_map(|a| change(unit, case, *a)).collect();
+            call.arg(changes.len());
+            for (verb, slot, progress, due) in changes {
+                call.arg(verb).arg(&slot.to_be_bytes()[..]).arg(progress).arg(due);
+            }
+        }
+        call.arg(commit.persons.len());
+        for (person, loaded, facts, links) in &commit.persons {
+            call.arg(&person[..]).arg(*loaded).arg(facts.as_deref().unwrap_or_default()).arg(links.len());
+            for id in links {
+                call.arg(&id[..]);
+            }
+        }
+        call.arg(u8::from(commit.propagate));
+        let armed = armed_changes(commit);
+        call.arg(armed.len());
+        for (rule, difference) in armed {
+            call.arg(rule).arg(difference);
+        }
+        let answer: Vec<Value> = self.redis.run(&call).await?;
+        committed(&answer)
+    }
+
+    /// How many timers of an ente are armed, by message type or office timer.
+    pub async fn armed(&self, ente: &str) -> Result<BTreeMap<String, i64>, StoreError> {
+        let mut connection = self.redis.connection();
+        let key = format!("{}armed", self.redis.ente(ente));
+        redis::cmd("HGETALL").arg(key).query_async(&mut connection).await.map_err(StoreError::from_redis)
+    }
+
+    /// Notes that timers of these rules are no longer armed, because they fell due.
+    pub async fn fell_due(&self, ente: &str, rules: &BTreeMap<String, i64>) -> Result<(), StoreError> {
+        if rules.is_empty() {
+            return Ok(());
+        }
+        let key = format!("{}armed", self.redis.ente(ente));
+        let mut pipe = redis::pipe();
+        for (rule, count) in rules {
+            pipe.cmd("HINCRBY").arg(&key).arg(rule).arg(-count).ignore();
+        }
+        let mut connection = self.redis.connection();
+        pipe.query_async(&mut connection).await.map_err(StoreError::from_redis)
+    }
+
+    /// Claims up to `limit` due entries of an ente for `lease_ms`, keeping at most `most` in flight.
+    pub async fn claim(
+        &self,
+        ente: &str,
+        limit: usize,
+        lease_ms: i64,
+        most: usize,
+    ) -> Result<Claim, StoreError> {
+        let mut call = self.redis.scripts.claim.prepare_invoke();
+        call.key(self.redis.ente(ente)).arg(limit).arg(lease_ms).arg(most);
+        let (now_ms, standard, in_flight, entries): StoredClaim = self.redis.run(&call).await?;
+        let entries = entries.into_iter().filter_map(|(member, due, emission, blob, progress)| {
+            Some(Claimed {
+                member: Member::parse(&member)?,
+                #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit an i64")]
+                due_ms: due.parse::<f64>().ok()? as i64,
+                emission,
+                case: blob.and_then(|blob| read_case(&blob).ok()).map(|(_, case)| case),
+                progress: RawProgress(progress),
+            })
+        });
+        Ok(Claim { now_ms, standard_only: standard == 1, in_flight, entries: entries.collect() })
+    }
+
+    /// Ends an entry that needs no sending: an office timer that was told, a message that is not sent.
+    /// `what` is what the store remembers of it. Returns whether it was still ours.
+    pub async fn finish(&self, ente: &str, entry: &Claimed, what: &str) -> Result<bool, StoreError> {
+        self.settle(ente, entry, &["OVER", what, "-1", "0"]).await
+    }
+
+    /// Puts an entry back into the schedule, to be claimed again after `after_ms`.
+    pub async fn put_back(&self, ente: &str, entry: &Claimed, after_ms: i64) -> Result<bool, StoreError> {
+        let after = after_ms.to_string();
+        match entry.member.kind {
+            Kind::Message => self.settle(ente, entry, &["AGAIN", &after, "0", "0"]).await,
+            Kind::Follow | Kind::Replan => self.settle(ente, entry, &["LATER", &after]).await,
+        }
+    }
+
+    /// Records that nobody knows whether a message was sent; it is sent again after `again_ms`.
+    pub async fn doubt(
+        &self,
+        ente: &str,
+        entry: &Claimed,
+        why: &str,
+        again_ms: i64,
+    ) -> Result<bool, StoreError> {
+        self.settle(ente, entry, &["DOUBT", why, &again_ms.to_string()]).await
+    }
+
+    /// Takes a looked-at-again entry out of the in-flight set.
+    pub async fn done(&self, ente: &str, entry: &Claimed) -> Result<bool, StoreError> {
+        self.settle(ente, entry, &["DONE"]).await
+    }
+
+    async fn settle(&self, ente: &str, entry: &Claimed, verb: &[&str]) -> Result<bool, StoreError> {
+        let member = &entry.member;
+        let mut call = self.redis.scripts.settle.prepare_invoke();
+        call.key(self.redis.ente(ente)).arg(&member.case[..]).arg(&member.slot.to_be_bytes()[..]);
+        call.arg(&[member.kind.byte()][..]).arg(entry.emission);
+        for part in verb {
+            call.arg(*part);
+        }
+        let answer: Vec<Value> = self.redis.run(&call).await?;
+        Ok(text(answer.first()) != "LATE")
+    }
+}
+
+type StoredCases = (i64, Option<Vec<u8>>, Vec<(Option<Vec<u8>>, Vec<Vec<u8>>)>, Vec<Option<Vec<u8>>>);
+type StoredClaim = (i64, u8, u64, Vec<(Vec<u8>, String, u32, Option<Vec<u8>>, String)>);
+
+fn unit(id: CaseId, blob: Option<Vec<u8>>, progress: &[Vec<u8>]) -> Result<Unit, StoreError> {
+    let mut known = HashMap::new();
+    for pair in progress.chunks_exact(2) {
+        let [high, low] = pair[0][..] else { continue };
+        let text = String::from_utf8_lossy(&pair[1]).into_owned();
+        known.insert(u16::from_be_bytes([high, low]), RawProgress(text));
+    }
+    let (revision, case, is_known) = match blob {
+        Some(blob) => {
+            let (revision, case) = read_case(&blob)?;
+            (revision, case, true)
+        }
+        None => (String::new(), Case::default(), false),
+    };
+    Ok(Unit { id, case, known: is_known, revision, progress: known })
+}
+
+pub(super) fn read_case(blob: &[u8]) -> Result<(String, Case), StoreError> {
+    let (revision, record) = blob.split_at_checked(REVISION).ok_or(StoreError::Unreadable("case"))?;
+    let revision = std::str::from_utf8(revision).map_err(|_| StoreError::Unreadable("case revision"))?;
+    Ok((revision.to_owned(), decode(record)?))
+}
+
+/// The stored form of a record: a version byte, then `MessagePack`.
+pub fn encode<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = vec![RECORD_VERSION];
+    rmp_serde::encode::write(&mut bytes, record).map_err(|_| StoreError::Unreadable("record"))?;
+    Ok(bytes)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
+    match bytes.split_first() {
+        Some((&RECORD_VERSION, record)) => {
+            rmp_serde::from_slice(record).map_err(|_| StoreError::Unreadable("record"))
+        }
+        _ => Err(StoreError::Unreadable("record version")),
+    }
+}
+
+/// One change as the script takes it: verb, slot, progress expected, due.
+fn change(unit: &Unit, case: &Case, action: Action) -> Option<(&'static str, u16, String, i64)> {
+    let verb = match action {
+        Action::Arm { .. } => "A",
+        Action::Move { .. } => "M",
+        Action::Cancel { .. } => "X",
+        Action::Discard { .. } => return None,
+    };
+    let planned = case.planned.iter().find(|p| p.slot == action.slot())?;
+    Some((verb, planned.slot, unit.raw_progress(planned.slot).0, planned.due_ms))
+}
+
+/// How the counts of armed timers change: what goes at once (due when it was taken) is no timer.
+fn armed_changes(commit: &Commit<'_>) -> BTreeMap<String, i64> {
+    let mut changes = BTreeMap::new();
+    for (_, case, actions) in &commit.units {
+        for action in *actions {
+            let Some(planned) = case.planned.iter().find(|p| p.slot == action.slot() && p.is_timer) else {
+                continue;
+            };
+            let difference = match action {
+                Action::Arm { .. } => 1,
+                Action::Cancel { .. } => -1,
+                Action::Move { .. } | Action::Discard { .. } => continue,
+            };
+            *changes.entry(planned.rule.clone()).or_default() += difference;
+        }
+    }
+    changes
+}
+
+fn committed(answer: &[Value]) -> Result<Committed, StoreError> {
+    match text(answer.first()).as_str() {
+        "OK" => Ok(Committed::Done),
+        "SEEN" => Ok(Committed::Seen(match answer.get(2) {
+            Some(Value::BulkString(bytes)) => bytes.clone(),
+            _ => Vec::new(),
+        })),
+        "CONFLICT" => Ok(Committed::Conflict),
+        _ => Err(StoreError::Unreadable("answer of a commit")),
+    }
+}
+
+fn text(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::BulkString(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        Some(Value::SimpleString(text)) => text.clone(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,254 @@
+//! What an operator asks of the store: what is armed, what is in doubt, how Redis is doing.
+
+use redis::Value;
+
+use super::cases::read_case;
+use super::keys::Member;
+use super::progress::RawProgress;
+use super::{Redis, StoreError};
+use crate::domain::case::Case;
+
+/// The operator's side of the store.
+#[derive(Clone)]
+pub struct Inspector {
+    redis: Redis,
+}
+
+/// One of an ente's sorted sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    /// The schedule, by due instant.
+    Due,
+    /// Emitted and not yet settled, by the end of the lease.
+    InFlight,
+    /// In doubt and kept for an operator, by the instant at which the doubt arose.
+    Doubt,
+}
+
+impl Shelf {
+    fn key(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::InFlight => "fly",
+            Self::Doubt => "doubt",
+        }
+    }
+}
+
+/// Which part of a shelf to look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// First instant, Unix milliseconds; none for the beginning.
+    pub from_ms: Option<i64>,
+    /// Last instant, Unix milliseconds; none for the end.
+    pub until_ms: Option<i64>,
+    /// Entries to skip.
+    pub skip: u64,
+    /// Most entries. Each costs two reads in one script: a few hundred stay well below 20 ms.
+    pub most: u64,
+}
+
+/// An entry of a shelf.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// What it is.
+    pub member: Member,
+    /// Its instant on that shelf, Unix milliseconds.
+    pub at_ms: i64,
+    /// Its case, if it is there and can be read.
+    pub case: Option<Case>,
+    /// How far the message has come.
+    pub progress: RawProgress,
+}
+
+/// A page of a shelf.
+#[derive(Debug)]
+pub struct Page {
+    /// The store's clock, Unix milliseconds.
+    pub now_ms: i64,
+    /// Entries in the window, whatever the page holds.
+    pub total: u64,
+    /// The page, earliest first.
+    pub entries: Vec<Seen>,
+}
+
+/// How an ente's schedule stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// The store's clock, Unix milliseconds.
+    pub now_ms: i64,
+    /// Entries in the schedule.
+    pub due: u64,
+    /// Those of them that nobody took in time.
+    pub late: u64,
+    /// Entries in flight.
+    pub in_flight: u64,
+    /// Entries in doubt.
+    pub in_doubt: u64,
+}
+
+/// What Redis says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Server {
+    /// Version: that of Valkey where it is one, else of Redis.
+    pub version: String,
+    /// What it does when memory is full: anything but `noeviction` loses timers.
+    pub maxmemory_policy: String,
+    /// It writes every command to an append-only file.
+    pub append_only: bool,
+    /// Its last snapshot failed, or its last write to the append-only file did.
+    pub writing_failed: bool,
+    /// `master` or `slave`.
+    pub role: String,
+    /// Bytes in use.
+    pub used_memory: u64,
+    /// The most bytes it may use; 0 is no limit.
+    pub maxmemory: u64,
+}
+
+/// What an operator decides on a message in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// It goes again, now.
+    Resend,
+    /// It is given up.
+    Drop,
+}
+
+/// Why a message in doubt was given up, as its outcome and the store say it.
+pub const DROPPED: &str = "in-doubt-dropped";
+
+impl Inspector {
+    /// On a connection.
+    #[must_use]
+    pub fn new(redis: Redis) -> Self {
+        Self { redis }
+    }
+
+    /// Looks at a page of a shelf. An entry that is not one of ours is left out.
+    pub async fn page(&self, ente: &str, set: Shelf, window: Window) -> Result<Page, StoreError> {
+        let bound = |ms: Option<i64>, open: &str| ms.map_or_else(|| open.to_owned(), |ms| ms.to_string());
+        let mut call = self.redis.scripts.peek.prepare_invoke();
+        call.key(self.redis.ente(ente)).arg(set.key());
+        call.arg(bound(window.from_ms, "-inf")).arg(bound(window.until_ms, "+inf"));
+        call.arg(window.skip).arg(window.most);
+        let (now_ms, total, entries): StoredPage = self.redis.run(&call).await?;
+        let entries = entries.into_iter().filter_map(|(member, score, blob, progress)| {
+            Some(Seen {
+                member: Member::parse(&member)?,
+                #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit an i64")]
+                at_ms: score.parse::<f64>().ok()? as i64,
+                case: blob.and_then(|blob| read_case(&blob).ok()).map(|(_, case)| case),
+                progress: RawProgress(progress),
+            })
+        });
+        Ok(Page { now_ms, total, entries: entries.collect() })
+    }
+
+    /// Counts the schedule. What is due for longer than `late_ms` and not taken is late.
+    pub async fn tally(&self, ente: &str, late_ms: i64) -> Result<Tally, StoreError> {
+        let mut call = self.redis.scripts.tally.prepare_invoke();
+        call.key(self.redis.ente(ente)).arg(late_ms);
+        let (now_ms, due, late, in_flight, in_doubt) = self.redis.run(&call).await?;
+        Ok(Tally { now_ms, due, late, in_flight, in_doubt })
+    }
+
+    /// Writes a decision on a message that stands as `seen`. Returns how it stands afterwards, or `None` if
+    /// it changed meanwhile and nothing was written.
+    pub async fn decide(
+        &self,
+        ente: &str,
+        member: Member,
+        seen: &RawProgress,
+        decision: Decision,
+    ) -> Result<Option<RawProgress>, StoreError> {
+        let (progress, to) = match decision {
+            Decision::Resend => (seen.sent_again(), Shelf::Due.key()),
+            Decision::Drop => (format!("F|fallito|{DROPPED}"), ""),
+        };
+        self.write(ente, member, seen, (&progress, to)).await
+    }
+
+    /// Puts a message that was given up back in doubt, as it was `before`.
+    pub async fn undo(
+        &self,
+        ente: &str,
+        member: Member,
+        seen: &RawProgress,
+        before: &RawProgress,
+    ) -> Result<Option<RawProgress>, StoreError> {
+        self.write(ente, member, seen, (&before.0, Shelf::Doubt.key())).await
+    }
+
+    async fn write(
+        &self,
+        ente: &str,
+        member: Member,
+        seen: &RawProgress,
+        (progress, to): (&str, &str),
+    ) -> Result<Option<RawProgress>, StoreError> {
+        let mut call = self.redis.scripts.decide.prepare_invoke();
+        call.key(self.redis.ente(ente)).arg(&member.case[..]).arg(&member.slot.to_be_bytes()[..]);
+        call.arg(&seen.0).arg(progress).arg(to);
+        let (status, standing, _now): (String, String, i64) = self.redis.run(&call).await?;
+        Ok((status == "OK").then_some(RawProgress(standing)))
+    }
+
+    /// What Redis says of itself.
+    pub async fn server(&self) -> Result<Server, StoreError> {
+        let mut connection = self.redis.connection();
+        let info: Value =
+            redis::cmd("INFO").query_async(&mut connection).await.map_err(StoreError::from_redis)?;
+        let text = match info {
+            Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,
+            _ => return Err(StoreError::Unreadable("answer of INFO")),
+        };
+        Ok(Server::read(&text))
+    }
+}
+
+impl Server {
+    fn read(info: &str) -> Self {
+        let field = |name: &str| {
+            info.lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+                .map(|value| value.trim().to_owned())
+        };
+        let bytes = |name: &str| field(name).and_then(|value| value.parse().ok()).unwrap_or(0);
+        let failed = |name: &str| field(name).is_some_and(|value| value != "ok");
+        Self {
+            version: field("valkey_version").or_else(|| field("redis_version")).unwrap_or_default(),
+            maxmemory_policy: field("maxmemory_policy").unwrap_or_default(),
+            append_only: field("aof_enabled").as_deref() == Some("1"),
+            writing_failed: failed("rdb_last_bgsave_status") || failed("aof_last_write_status"),
+            role: field("role").unwrap_or_default(),
+            used_memory: bytes("used_memory"),
+            maxmemory: bytes("maxmemory"),
+        }
+    }
+}
+
+type StoredPage = (i64, u64, Vec<(Vec<u8>, String, Option<Vec<u8>>, String)>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_redis_says_is_read_by_name() {
+        let info = "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nused_memory:900\r\nused_memory_human:9\r\n\
+                    maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:1\r\n\
+                    rdb_last_bgsave_status:ok\r\naof_last_write_status:err\r\nrole:master\r\n";
+        let expected = Server {
+            version: "7.0.15".to_owned(),
+            maxmemory_policy: "allkeys-lru".to_owned(),
+            append_only: true,
+            writing_failed: true,
+            role: "master".to_owned(),
+            used_memory: 900,
+            maxmemory: 0,
+        };
+        assert_eq!(Server::read(info), expected);
+    }
+}

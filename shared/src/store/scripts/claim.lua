@@ -1,0 +1,51 @@
+-- Moves what is due to the in-flight set, with a lease.
+-- ARGV: most entries, lease (ms), most in flight, 1 if statuses may be asked for.
+-- Answers {now, STANDARD flag, in flight, entries}; an entry is {member, due, emission, blob, progress}.
+local limit, lease, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local now = now_ms()
+local entries = {}
+local function give(member, due, emission, progress)
+  local blob = redis.call('GET', case_key(string.sub(member, 1, 12)))
+  entries[#entries + 1] = { member, tostring(due), emission, blob, progress }
+end
+-- Leases that ended: what may have left is in doubt, the rest is due again.
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', FLY, '-inf', now, 'LIMIT', 0, limit)) do
+  local id, slot, kind = string.sub(member, 1, 12), string.sub(member, 13, 14), string.sub(member, 15)
+  local progress = kind == 'm' and redis.call('HGET', state_key(id), slot) or ''
+  redis.call('ZREM', FLY, member)
+  if progress and string.sub(progress, 1, 1) == 'I' then
+    local p = split(progress)
+    -- One that was sent again already is `r`: it waits for an operator now, whatever the policy.
+    local doubt = 'D|' .. p[2] .. '|' .. p[3] .. '|' .. (p[4] == 'r' and 'r' or 'lease-ended') .. '|' .. now
+    redis.call('HSET', state_key(id), slot, doubt)
+    redis.call('ZADD', DOUBT, now, member)
+    give(member, now, tonumber(p[2]), doubt)
+  elseif not (progress and string.sub(progress, 1, 1) == 'F') then
+    redis.call('ZADD', DUE, now, member)
+  end
+end
+local in_flight = redis.call('ZCARD', FLY)
+local room = math.min(limit - #entries, most - in_flight)
+if room > 0 then
+  local due = redis.call('ZRANGEBYSCORE', DUE, '-inf', now, 'WITHSCORES', 'LIMIT', 0, room)
+  for i = 1, #due, 2 do
+    local member, score = due[i], due[i + 1]
+    local id, slot, kind = string.sub(member, 1, 12), string.sub(member, 13, 14), string.sub(member, 15)
+    local progress = redis.call('HGET', state_key(id), slot)
+    redis.call('ZREM', DUE, member)
+    if kind ~= 'm' then
+      redis.call('ZADD', FLY, now + lease, member)
+      give(member, score, 0, progress or '')
+    elseif not progress or string.sub(progress, 1, 1) ~= 'F' then
+      local p = progress and split(progress) or { 'A', '0', '0' }
+      local emission = tonumber(p[2]) + 1
+      -- `r`: it is sent again after a doubt, and never a third time.
+      local again = (p[1] == 'D' or p[4] == 'r') and '|r' or ''
+      local emitted = 'E|' .. emission .. '|' .. p[3] .. again
+      redis.call('HSET', state_key(id), slot, emitted)
+      redis.call('ZADD', FLY, now + lease, member)
+      give(member, score, emission, emitted)
+    end
+  end
+end
+return { now, redis.call('EXISTS', ente .. 'std'), in_flight, entries }

@@ -1,0 +1,20 @@
+-- ARGV: event key (12 bytes, or empty), number of cases, their ids, number of persons, their keys.
+-- Answers: now, what is remembered of the event, {blob, {slot, state, ...}} per case, facts per person.
+local seen = false
+local at = 1
+local event = ARGV[at]
+if event ~= '' then
+  seen = redis.call('HGET', ente .. 'i:' .. string.sub(event, 1, 2), string.sub(event, 3))
+end
+local cases = {}
+local count = tonumber(ARGV[at + 1])
+for i = 1, count do
+  local id = ARGV[at + 1 + i]
+  cases[i] = { redis.call('GET', case_key(id)), redis.call('HGETALL', state_key(id)) }
+end
+at = at + 2 + count
+local persons = {}
+for i = 1, tonumber(ARGV[at]) do
+  persons[i] = redis.call('GET', ente .. 'f:' .. ARGV[at + i])
+end
+return { now_ms(), seen, cases, persons }

@@ -1,0 +1,26 @@
+-- What every script of the store starts with.
+--
+-- KEYS[1] is the ente's prefix, for example `pm:{borgochiaro}:`; every other key is made from it and so
+-- lies in the same hash slot. A member of the sorted sets is 12 bytes of case, 2 bytes of slot (big
+-- endian) and 1 byte of kind: `m` message, `f` follow its status, `r` look at the case again.
+--
+-- Progress of a message, in the hash `s:<case>` under its slot:
+--   A|emissions|failures            waits in the schedule (absent: never emitted)
+--   E|emissions|failures            emitted
+--   I|emissions|failures|r|token    the request may leave at any moment
+--   D|emissions|failures|why|since  it may have been sent: in doubt
+--   F|what|...|when                 over
+-- The fourth part of A, E and I is `r` when it is sent again after a doubt.
+local ente = KEYS[1]
+local DUE, FLY, DOUBT = ente .. 'due', ente .. 'fly', ente .. 'doubt'
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000) + CLOCK_OFFSET()
+end
+local function split(state)
+  local parts = {}
+  for part in string.gmatch(state .. '|', '([^|]*)|') do parts[#parts + 1] = part end
+  return parts
+end
+local function case_key(id) return ente .. 'c:' .. id end
+local function state_key(id) return ente .. 's:' .. id end

@@ -1,0 +1,281 @@
+//! Every metric of the fleet, in one table (contract.md section 9).
+
+/// A process that feeds metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// `scheduler`.
+    Scheduler,
+    /// `renderer`.
+    Renderer,
+    /// `dispatcher`.
+    Dispatcher,
+}
+
+impl Process {
+    /// The name of the binary.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scheduler => "scheduler",
+            Self::Renderer => "renderer",
+            Self::Dispatcher => "dispatcher",
+        }
+    }
+}
+
+/// Kind of a metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Distribution over these buckets, in seconds.
+    Histogram(&'static [f64]),
+}
+
+/// A label and what its values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Label {
+    /// Name.
+    pub name: &'static str,
+    /// Its values; always a bounded set, never a person or a case.
+    pub values: &'static str,
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Family {
+    /// Full name.
+    pub name: &'static str,
+    /// Kind.
+    pub kind: Kind,
+    /// What it tells.
+    pub help: &'static str,
+    /// Labels, in order.
+    pub labels: &'static [Label],
+    /// The processes that feed it.
+    pub fed_by: &'static [Process],
+}
+
+/// Values of `result` of [`EVENTS`].
+pub const EVENT_RESULTS: [&str; 3] = ["accepted", "duplicate", "refused"];
+/// Values of `outcome` of [`MESSAGES`]: the outcome types of contract.md section 5 without `messaggio.`.
+pub const OUTCOMES: [&str; 7] =
+    ["programmato", "inviato", "consegnato", "rifiutato", "scartato", "fallito", "in-dubbio"];
+/// Values of `stage` of [`STAGE_DURATION`] by process.
+pub const STAGES: [(Process, &[&str]); 3] = [
+    (Process::Scheduler, &["intake", "claim"]),
+    (Process::Renderer, &["render"]),
+    (Process::Dispatcher, &["dispatch", "follow"]),
+];
+/// Values of `operation` of [`IO_REQUESTS`] and [`IO_REQUEST_DURATION`]: the calls of the IO API.
+pub const IO_OPERATIONS: [&str; 3] = ["get_profile", "submit_message", "get_message"];
+/// Values of `kind` of [`PREMIUM_MESSAGES`]: the Premium kinds, and `ripiego` for one that went STANDARD
+/// after IO refused ADVANCED.
+pub const PREMIUM_KINDS: [&str; 4] =
+    ["promemoria-appuntamento", "promemoria-pagamento", "allegato", "ripiego"];
+/// Values of `code` of [`DEAD`] that are known beforehand (contract.md 10.2).
+pub const DEAD_CODES: [&str; 16] = [
+    "size",
+    "content-type",
+    "json",
+    "envelope",
+    "type",
+    "version",
+    "schema",
+    "ente",
+    "routing-key",
+    "fiscal-code",
+    "time",
+    "url",
+    "variable",
+    "conflict",
+    "render",
+    "attempts",
+];
+
+const SCHEDULER: &[Process] = &[Process::Scheduler];
+const DISPATCHER: &[Process] = &[Process::Dispatcher];
+const ALL: &[Process] = &[Process::Scheduler, Process::Renderer, Process::Dispatcher];
+
+const ENTE: Label = Label { name: "ente", values: "id of the ente" };
+const TIPO: Label = Label { name: "tipo", values: "event type of the catalogue" };
+const MESSAGGIO: Label = Label { name: "messaggio", values: "message type of the catalogue" };
+const ACCOUNT: Label = Label { name: "account", values: "`io.account` of the enti" };
+const OPERATION: Label =
+    Label { name: "operation", values: "`get_profile`, `submit_message`, `get_message`" };
+
+/// Work inside one process: from half a millisecond to a stuck dependency.
+const STAGE_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Calls to IO, up to the request timeout and beyond.
+const CALL_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Delays that people notice: the target for immediate messages is 60 s (rules.md 1.2).
+const DELAY_BUCKETS: &[f64] =
+    &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0];
+
+/// Events taken from the queue.
+pub const EVENTS: Family = Family {
+    name: "promemoria_events_total",
+    kind: Kind::Counter,
+    help: "Events taken, by what became of them. Where an event cannot be read, ente and tipo are `-`.",
+    labels: &[ENTE, TIPO, Label { name: "result", values: "`accepted`, `duplicate`, `refused`" }],
+    fed_by: SCHEDULER,
+};
+/// Armed timers.
+pub const TIMERS_ARMED: Family = Family {
+    name: "promemoria_timers_armed",
+    kind: Kind::Gauge,
+    help: "Timers armed in the fleet's store, office timers included.",
+    labels: &[ENTE, Label { name: "messaggio", values: "message type, or office timer" }],
+    fed_by: SCHEDULER,
+};
+/// How late due work leaves.
+pub const TIMERS_DUE_LAG: Family = Family {
+    name: "promemoria_timers_due_lag_seconds",
+    kind: Kind::Histogram(DELAY_BUCKETS),
+    help: "Time from the instant a timer was due to the instant it was emitted.",
+    labels: &[],
+    fed_by: SCHEDULER,
+};
+/// Outcomes of messages.
+pub const MESSAGES: Family = Family {
+    name: "promemoria_messages_total",
+    kind: Kind::Counter,
+    help: "Outcomes of messages published.",
+    labels: &[
+        ENTE,
+        MESSAGGIO,
+        Label {
+            name: "outcome",
+            values: "`programmato`, `inviato`, `consegnato`, `rifiutato`, `scartato`, `fallito`, `in-dubbio`",
+        },
+    ],
+    fed_by: ALL,
+};
+/// Work per stage.
+pub const STAGE_DURATION: Family = Family {
+    name: "promemoria_stage_duration_seconds",
+    kind: Kind::Histogram(STAGE_BUCKETS),
+    help: "Time one delivery, or one claim of due work, takes in a stage.",
+    labels: &[Label { name: "stage", values: "`intake`, `claim`, `render`, `dispatch`, `follow`" }],
+    fed_by: ALL,
+};
+/// From event to IO.
+pub const END_TO_END: Family = Family {
+    name: "promemoria_end_to_end_seconds",
+    kind: Kind::Histogram(DELAY_BUCKETS),
+    help: "Time from the event being taken to IO's 201, for immediate messages.",
+    labels: &[MESSAGGIO],
+    fed_by: DISPATCHER,
+};
+/// Calls to IO.
+pub const IO_REQUESTS: Family = Family {
+    name: "promemoria_io_requests_total",
+    kind: Kind::Counter,
+    help: "Calls to the IO API.",
+    labels: &[ENTE, OPERATION, Label { name: "status", values: "HTTP status, `none` without an answer" }],
+    fed_by: DISPATCHER,
+};
+/// Duration of calls to IO.
+pub const IO_REQUEST_DURATION: Family = Family {
+    name: "promemoria_io_request_duration_seconds",
+    kind: Kind::Histogram(CALL_BUCKETS),
+    help: "Time of a call to the IO API, answered or not.",
+    labels: &[OPERATION],
+    fed_by: DISPATCHER,
+};
+/// Waits for the account's budget.
+pub const RATE_LIMIT_WAIT: Family = Family {
+    name: "promemoria_rate_limit_wait_seconds",
+    kind: Kind::Histogram(CALL_BUCKETS),
+    help: "Time a message waits for calls of its account's budget.",
+    labels: &[ACCOUNT],
+    fed_by: DISPATCHER,
+};
+/// What is left of the account's budget.
+pub const RATE_LIMIT_REMAINING: Family = Family {
+    name: "promemoria_rate_limit_remaining",
+    kind: Kind::Gauge,
+    help: "Calls left in the account's budget of 5 seconds, as last seen.",
+    labels: &[ACCOUNT],
+    fed_by: DISPATCHER,
+};
+/// Messages in doubt.
+pub const IN_DOUBT: Family = Family {
+    name: "promemoria_in_doubt",
+    kind: Kind::Gauge,
+    help: "Messages that wait for an operator because their outcome is unknown.",
+    labels: &[ENTE],
+    fed_by: DISPATCHER,
+};
+/// Dead letters.
+pub const DEAD: Family = Family {
+    name: "promemoria_dead_total",
+    kind: Kind::Counter,
+    help: "Messages published to the queue promemoria.dead.",
+    labels: &[Label { name: "code", values: "refusal code of docs/events.md" }],
+    fed_by: ALL,
+};
+/// Premium messages.
+pub const PREMIUM_MESSAGES: Family = Family {
+    name: "promemoria_premium_messages_total",
+    kind: Kind::Counter,
+    help: "Messages sent ADVANCED, and those that fell back to STANDARD.",
+    labels: &[
+        ENTE,
+        Label {
+            name: "kind",
+            values: "`promemoria-appuntamento`, `promemoria-pagamento`, `allegato`, `ripiego`",
+        },
+    ],
+    fed_by: DISPATCHER,
+};
+/// Refused reloads.
+pub const CONFIG_RELOAD_ERRORS: Family = Family {
+    name: "promemoria_config_reload_errors_total",
+    kind: Kind::Counter,
+    help: "Reloads of the enti in which a file was refused and the old ente stayed.",
+    labels: &[],
+    fed_by: ALL,
+};
+/// The build.
+pub const BUILD_INFO: Family = Family {
+    name: "promemoria_build_info",
+    kind: Kind::Gauge,
+    help: "Always 1; the labels tell the build.",
+    labels: &[
+        Label { name: "version", values: "version of the fleet" },
+        Label { name: "commit", values: "commit, or `unknown`" },
+    ],
+    fed_by: ALL,
+};
+/// Unknown fields of events.
+pub const UNKNOWN_FIELDS: Family = Family {
+    name: "promemoria_unknown_fields_total",
+    kind: Kind::Counter,
+    help: "Keys of `data` that neither the event type nor a template knows; they are ignored.",
+    labels: &[ENTE, TIPO],
+    fed_by: SCHEDULER,
+};
+
+/// All metrics of the fleet.
+pub const FAMILIES: [Family; 16] = [
+    EVENTS,
+    UNKNOWN_FIELDS,
+    TIMERS_ARMED,
+    TIMERS_DUE_LAG,
+    MESSAGES,
+    STAGE_DURATION,
+    END_TO_END,
+    IO_REQUESTS,
+    IO_REQUEST_DURATION,
+    RATE_LIMIT_WAIT,
+    RATE_LIMIT_REMAINING,
+    IN_DOUBT,
+    DEAD,
+    PREMIUM_MESSAGES,
+    CONFIG_RELOAD_ERRORS,
+    BUILD_INFO,
+];

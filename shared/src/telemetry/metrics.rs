@@ -1,0 +1,330 @@
+//! The metrics a process feeds, registered from the table of families. Label values that are known
+//! beforehand start at 0.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, Result,
+};
+
+use super::families::{self as f, Family, Kind, Process};
+use super::{COMMIT, VERSION};
+use crate::domain::catalogue::Catalogue;
+use crate::settings;
+
+/// Label values that are known beforehand.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The enti.
+    pub enti: Vec<KnownEnte>,
+}
+
+/// What is known of one ente.
+#[derive(Debug, Clone, Default)]
+pub struct KnownEnte {
+    /// Its id.
+    pub id: String,
+    /// Its IO account.
+    pub account: String,
+    /// Event types of its services.
+    pub tipi: Vec<String>,
+    /// Message types of its services.
+    pub messaggi: Vec<String>,
+    /// Office timers of its services.
+    pub timer: Vec<String>,
+}
+
+impl Known {
+    /// The values that the enti in force and the catalogue give.
+    #[must_use]
+    pub fn of(registry: &settings::Registry, catalogue: &Catalogue) -> Self {
+        let enti = registry.enti().map(|ente| {
+            let mut known =
+                KnownEnte { id: ente.id.clone(), account: ente.io.account.clone(), ..KnownEnte::default() };
+            for service in ente.servizi.keys().filter_map(|id| catalogue.servizio(id)) {
+                known.tipi.extend(service.eventi.keys().cloned());
+                known.messaggi.extend(service.messaggi.keys().cloned());
+                known.timer.extend(service.timer.keys().cloned());
+            }
+            known
+        });
+        Self { enti: enti.collect() }
+    }
+}
+
+/// Metrics that every service feeds.
+#[derive(Debug, Clone)]
+pub struct FleetMetrics {
+    /// [`f::MESSAGES`]
+    pub messages: IntCounterVec,
+    /// [`f::STAGE_DURATION`]
+    pub stage_duration: HistogramVec,
+    /// [`f::DEAD`]
+    pub dead: IntCounterVec,
+    /// [`f::CONFIG_RELOAD_ERRORS`]
+    pub config_reload_errors: IntCounter,
+}
+
+impl FleetMetrics {
+    /// Registers them, and [`f::BUILD_INFO`].
+    pub fn register(registry: &Registry, process: Process, known: &Known) -> Result<Self> {
+        let build_info = gauges(registry, &f::BUILD_INFO)?;
+        build_info.with_label_values(&[VERSION, COMMIT]).set(1);
+        let metrics = Self {
+            messages: counters(registry, &f::MESSAGES)?,
+            stage_duration: histograms(registry, &f::STAGE_DURATION)?,
+            dead: counters(registry, &f::DEAD)?,
+            config_reload_errors: counter(registry, &f::CONFIG_RELOAD_ERRORS)?,
+        };
+        for (_, stages) in f::STAGES.iter().filter(|(feeder, _)| *feeder == process) {
+            for stage in *stages {
+                metrics.stage_duration.with_label_values(&[stage]);
+            }
+        }
+        for code in f::DEAD_CODES {
+            metrics.dead.with_label_values(&[code]);
+        }
+        metrics.start_at_zero(known);
+        Ok(metrics)
+    }
+
+    /// Starts the series of these enti at 0; those that are there keep their value.
+    pub fn start_at_zero(&self, known: &Known) {
+        for ente in &known.enti {
+            for messaggio in &ente.messaggi {
+                for outcome in f::OUTCOMES {
+                    self.messages.with_label_values(&[ente.id.as_str(), messaggio, outcome]);
+                }
+            }
+        }
+    }
+}
+
+/// Metrics of the scheduler.
+#[derive(Debug, Clone)]
+pub struct SchedulerMetrics {
+    /// [`f::EVENTS`]
+    pub events: IntCounterVec,
+    /// [`f::UNKNOWN_FIELDS`]
+    pub unknown_fields: IntCounterVec,
+    /// [`f::TIMERS_ARMED`]
+    pub timers_armed: IntGaugeVec,
+    /// [`f::TIMERS_DUE_LAG`]
+    pub timers_due_lag: Histogram,
+}
+
+impl SchedulerMetrics {
+    /// Registers them.
+    pub fn register(registry: &Registry, known: &Known) -> Result<Self> {
+        let metrics = Self {
+            events: counters(registry, &f::EVENTS)?,
+            unknown_fields: counters(registry, &f::UNKNOWN_FIELDS)?,
+            timers_armed: gauges(registry, &f::TIMERS_ARMED)?,
+            timers_due_lag: histogram(registry, &f::TIMERS_DUE_LAG)?,
+        };
+        metrics.start_at_zero(known);
+        Ok(metrics)
+    }
+
+    /// Starts the series of these enti at 0; those that are there keep their value.
+    pub fn start_at_zero(&self, known: &Known) {
+        for ente in &known.enti {
+            let id = ente.id.as_str();
+            for tipo in &ente.tipi {
+                self.unknown_fields.with_label_values(&[id, tipo]);
+                for result in f::EVENT_RESULTS {
+                    self.events.with_label_values(&[id, tipo, result]);
+                }
+            }
+            for name in ente.messaggi.iter().chain(&ente.timer) {
+                self.timers_armed.with_label_values(&[id, name]);
+            }
+        }
+    }
+}
+
+/// Metrics of the dispatcher.
+#[derive(Debug, Clone)]
+pub struct DispatcherMetrics {
+    /// [`f::END_TO_END`]
+    pub end_to_end: HistogramVec,
+    /// [`f::IO_REQUESTS`]
+    pub io_requests: IntCounterVec,
+    /// [`f::IO_REQUEST_DURATION`]
+    pub io_request_duration: HistogramVec,
+    /// [`f::RATE_LIMIT_WAIT`]
+    pub rate_limit_wait: HistogramVec,
+    /// [`f::RATE_LIMIT_REMAINING`]
+    pub rate_limit_remaining: IntGaugeVec,
+    /// [`f::IN_DOUBT`]
+    pub in_doubt: IntGaugeVec,
+    /// [`f::PREMIUM_MESSAGES`]
+    pub premium_messages: IntCounterVec,
+}
+
+impl DispatcherMetrics {
+    /// Registers them.
+    pub fn register(registry: &Registry, known: &Known) -> Result<Self> {
+        let metrics = Self {
+            end_to_end: histograms(registry, &f::END_TO_END)?,
+            io_requests: counters(registry, &f::IO_REQUESTS)?,
+            io_request_duration: histograms(registry, &f::IO_REQUEST_DURATION)?,
+            rate_limit_wait: histograms(registry, &f::RATE_LIMIT_WAIT)?,
+            rate_limit_remaining: gauges(registry, &f::RATE_LIMIT_REMAINING)?,
+            in_doubt: gauges(registry, &f::IN_DOUBT)?,
+            premium_messages: counters(registry, &f::PREMIUM_MESSAGES)?,
+        };
+        for operation in f::IO_OPERATIONS {
+            metrics.io_request_duration.with_label_values(&[operation]);
+        }
+        metrics.start_at_zero(known);
+        Ok(metrics)
+    }
+
+    /// Starts the series of these enti at 0; those that are there keep their value. The budget left is
+    /// not known before the first call: its series starts with it.
+    pub fn start_at_zero(&self, known: &Known) {
+        for ente in &known.enti {
+            self.start_ente(ente);
+        }
+    }
+
+    fn start_ente(&self, ente: &KnownEnte) {
+        let id = ente.id.as_str();
+        for messaggio in &ente.messaggi {
+            self.end_to_end.with_label_values(&[messaggio]);
+        }
+        for (operation, good) in f::IO_OPERATIONS.iter().zip(["200", "201", "200"]) {
+            for status in [good, "429", "none"] {
+                self.io_requests.with_label_values(&[id, operation, status]);
+            }
+        }
+        for kind in f::PREMIUM_KINDS {
+            self.premium_messages.with_label_values(&[id, kind]);
+        }
+        self.rate_limit_wait.with_label_values(&[ente.account.as_str()]);
+        self.in_doubt.with_label_values(&[id]);
+    }
+}
+
+fn names(family: &Family) -> Vec<&'static str> {
+    family.labels.iter().map(|label| label.name).collect()
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn counter(registry: &Registry, family: &Family) -> Result<IntCounter> {
+    registered(registry, IntCounter::new(family.name, family.help)?)
+}
+
+fn counters(registry: &Registry, family: &Family) -> Result<IntCounterVec> {
+    registered(registry, IntCounterVec::new(Opts::new(family.name, family.help), &names(family))?)
+}
+
+fn gauges(registry: &Registry, family: &Family) -> Result<IntGaugeVec> {
+    registered(registry, IntGaugeVec::new(Opts::new(family.name, family.help), &names(family))?)
+}
+
+fn options(family: &Family) -> HistogramOpts {
+    let options = HistogramOpts::new(family.name, family.help);
+    match family.kind {
+        Kind::Histogram(buckets) => options.buckets(buckets.to_vec()),
+        Kind::Counter | Kind::Gauge => options,
+    }
+}
+
+fn histogram(registry: &Registry, family: &Family) -> Result<Histogram> {
+    registered(registry, Histogram::with_opts(options(family))?)
+}
+
+fn histograms(registry: &Registry, family: &Family) -> Result<HistogramVec> {
+    registered(registry, HistogramVec::new(options(family), &names(family))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::proto::MetricType;
+
+    use super::*;
+
+    fn known() -> Known {
+        Known {
+            enti: vec![KnownEnte {
+                id: "rocca".to_owned(),
+                account: "unione".to_owned(),
+                tipi: vec!["permesso.rinnovato".to_owned()],
+                messaggi: vec!["permesso-in-scadenza".to_owned()],
+                timer: vec!["dimora".to_owned()],
+            }],
+        }
+    }
+
+    fn registry(process: Process) -> Registry {
+        let registry = Registry::new();
+        FleetMetrics::register(&registry, process, &known()).unwrap();
+        match process {
+            Process::Scheduler => drop(SchedulerMetrics::register(&registry, &known()).unwrap()),
+            Process::Renderer => {}
+            Process::Dispatcher => {
+                let metrics = DispatcherMetrics::register(&registry, &known()).unwrap();
+                metrics.rate_limit_remaining.with_label_values(&["unione"]).set(150);
+            }
+        }
+        registry
+    }
+
+    #[test]
+    fn each_process_exposes_the_families_it_feeds_as_the_table_says() {
+        for process in [Process::Scheduler, Process::Renderer, Process::Dispatcher] {
+            let gathered = registry(process).gather();
+            let expected: Vec<Family> =
+                f::FAMILIES.into_iter().filter(|family| family.fed_by.contains(&process)).collect();
+            assert_eq!(gathered.len(), expected.len(), "{process:?}");
+            for family in expected {
+                let found = gathered.iter().find(|found| found.name() == family.name).unwrap();
+                assert_eq!(found.help(), family.help, "{}", family.name);
+                let kind = match family.kind {
+                    Kind::Counter => MetricType::COUNTER,
+                    Kind::Gauge => MetricType::GAUGE,
+                    Kind::Histogram(_) => MetricType::HISTOGRAM,
+                };
+                assert_eq!(found.get_field_type(), kind, "{}", family.name);
+                let mut labels = names(&family);
+                labels.sort_unstable();
+                let series = &found.get_metric()[0];
+                let seen: Vec<&str> =
+                    series.get_label().iter().map(prometheus::proto::LabelPair::name).collect();
+                assert_eq!(seen, labels, "{}", family.name);
+            }
+        }
+    }
+
+    #[test]
+    fn known_label_values_start_at_zero() {
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry(Process::Scheduler).gather());
+        let text = text.unwrap();
+        for line in [
+            r#"promemoria_events_total{ente="rocca",result="refused",tipo="permesso.rinnovato"} 0"#,
+            r#"promemoria_timers_armed{ente="rocca",messaggio="dimora"} 0"#,
+            r#"promemoria_dead_total{code="attempts"} 0"#,
+            r#"promemoria_stage_duration_seconds_count{stage="intake"} 0"#,
+            "promemoria_config_reload_errors_total 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no line {line} in\n{text}");
+        }
+        assert!(!text.contains(r#"stage="render""#), "a stage of another process");
+    }
+
+    #[test]
+    fn names_follow_the_units() {
+        for family in f::FAMILIES {
+            let name = family.name;
+            assert!(name.starts_with("promemoria_"), "{name}");
+            assert_eq!(name.ends_with("_total"), family.kind == Kind::Counter, "{name}");
+            assert_eq!(name.ends_with("_seconds"), matches!(family.kind, Kind::Histogram(_)), "{name}");
+            assert!(family.labels.len() <= 3, "{name}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The ports' contract on both adapters, and what only a real broker can show.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails in a test's fixture fails the test")]
+
+mod faults;
+mod private;
+mod proxy;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use private::Private;
+use proxy::Proxy;
+use shared::broker::{
+    Options, RabbitMq,
+    contract::{self, Rig},
+    memory::MemoryBroker,
+    rabbitmq::RabbitPublisher,
+    topology::Topology,
+};
+
+/// How long a broker that was just started may take to answer.
+const START: Duration = Duration::from_mins(1);
+
+struct Memory(MemoryBroker);
+
+impl Memory {
+    fn new() -> Self {
+        Self(MemoryBroker::new(contract::topology("t")))
+    }
+}
+
+impl Rig for Memory {
+    type Publisher = MemoryBroker;
+    type Consumer = MemoryBroker;
+
+    fn prefix(&self) -> &'static str {
+        "t"
+    }
+    fn publisher(&self) -> MemoryBroker {
+        self.0.clone()
+    }
+    fn consumer(&self) -> MemoryBroker {
+        self.0.clone()
+    }
+    async fn sever(&self) {
+        self.0.sever();
+    }
+}
+
+/// A real broker behind a cable, with names of its own.
+struct Rabbit {
+    prefix: String,
+    proxy: Proxy,
+    broker: RabbitMq,
+    direct: String,
+    _private: Option<Arc<Private>>,
+}
+
+impl Rabbit {
+    /// On the broker that the environment names, or on the one that the tests share.
+    async fn new(adjust: impl FnOnce(&mut Options)) -> Self {
+        match std::env::var("PROMEMORIA_TEST_AMQP_URL") {
+            Ok(url) => Self::on(url, None, adjust).await,
+            Err(_) => Self::on_private(private::shared(), adjust).await,
+        }
+    }
+
+    async fn on_private(private: Arc<Private>, adjust: impl FnOnce(&mut Options)) -> Self {
+        Self::on(private.url(), Some(private), adjust).await
+    }
+
+    async fn on(direct: String, private: Option<Arc<Private>>, adjust: impl FnOnce(&mut Options)) -> Self {
+        let address = direct.rsplit('@').next().unwrap().trim_start_matches("amqp://");
+        let address = address.split('/').next().unwrap().to_owned();
+        let proxy = Proxy::to(address.clone()).await;
+        let prefix = unique("t");
+        let through =
+            direct.replace(&address, proxy.url().trim_start_matches("amqp://").trim_end_matches("/%2f"));
+        let mut options =
+            Options { url: through.into(), topology: contract::topology(&prefix), ..Options::default() };
+        adjust(&mut options);
+        let broker = RabbitMq::start(options).unwrap();
+        broker.wait_until_up(START).await.unwrap();
+        Self { prefix, proxy, broker, direct, _private: private }
+    }
+
+    fn topology(&self) -> Topology {
+        contract::topology(&self.prefix)
+    }
+
+    fn name(&self, suffix: &str) -> String {
+        format!("{}.{suffix}", self.prefix)
+    }
+
+    async fn close(self) {
+        self.broker.close().await;
+    }
+}
+
+impl Rig for Rabbit {
+    type Publisher = RabbitPublisher;
+    type Consumer = RabbitMq;
+
+    fn prefix(&self) -> &str {
+        &self.prefix
+    }
+    fn publisher(&self) -> RabbitPublisher {
+        self.broker.publisher()
+    }
+    fn consumer(&self) -> RabbitMq {
+        self.broker.clone()
+    }
+    /// Returns when the adapter has noticed, which it does by itself.
+    async fn sever(&self) {
+        let mut links = self.broker.links();
+        links.mark_unchanged();
+        self.proxy.cut();
+        contract::soon("the loss of the connections", links.changed()).await.unwrap();
+        self.broker.wait_until_up(START).await.unwrap();
+    }
+}
+
+fn unique(stem: &str) -> String {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    format!("{stem}{nanos}")
+}
+
+#[tokio::test]
+async fn the_double_in_memory_is_a_publisher() {
+    contract::publisher_contract(&Memory::new()).await;
+}
+
+#[tokio::test]
+async fn the_double_in_memory_is_a_consumer() {
+    contract::consumer_contract(&Memory::new()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_is_a_publisher() {
+    let rabbit = Rabbit::new(|_| ()).await;
+    contract::publisher_contract(&rabbit).await;
+    rabbit.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rabbitmq_is_a_consumer() {
+    let rabbit = Rabbit::new(|_| ()).await;
+    contract::consumer_contract(&rabbit).await;
+    rabbit.close().await;
+}

@@ -1,0 +1,160 @@
+//! The budget of an IO account on a real Redis: `PROMEMORIA_TEST_REDIS_URL`, else a private server.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot be set up is a failed test")]
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use shared::store::quota::{Grant, QuotaStore, RedisQuota, WINDOW};
+
+/// A Redis, ended when dropped if it is ours.
+struct Redis {
+    url: String,
+    server: Option<(Child, tempfile::TempDir)>,
+}
+
+impl Redis {
+    fn start() -> Self {
+        if let Ok(url) = std::env::var("PROMEMORIA_TEST_REDIS_URL") {
+            return Self { url, server: None };
+        }
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let dir = tempfile::tempdir().unwrap();
+        let server = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
+            .arg(dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server must be on PATH, or PROMEMORIA_TEST_REDIS_URL set");
+        Self { url: format!("redis://127.0.0.1:{port}/"), server: Some((server, dir)) }
+    }
+
+    async fn connect(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url.as_str()).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            match client.get_multiplexed_async_connection().await {
+                Ok(connection) => return connection,
+                Err(error) => assert!(Instant::now() < deadline, "Redis does not answer: {error}"),
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// A budget of its own for each test, also on a shared server.
+    async fn quota(&self, test: &str) -> RedisQuota<MultiplexedConnection> {
+        RedisQuota::new(self.connect().await, &format!("test-{test}-{}", std::process::id()))
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        if let Some((server, _)) = &mut self.server {
+            drop(server.kill());
+            drop(server.wait());
+        }
+    }
+}
+
+/// The most that was granted in any 5 s.
+fn busiest(grants: &[Grant]) -> u32 {
+    let within = |first: &Grant| {
+        let window = first.at_ms..first.at_ms + 5_000;
+        grants.iter().filter(|grant| window.contains(&grant.at_ms)).map(|grant| grant.granted).sum()
+    };
+    grants.iter().map(within).max().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn four_takers_never_exceed_the_limit_in_any_5_s_and_use_95_percent_of_it() {
+    let redis = Redis::start();
+    let quota = redis.quota("limit").await;
+    for limit in [1, 7, 150, 250] {
+        let account = format!("account-{limit}");
+        let mut grants = Vec::new();
+        for step in 0_u32..2_000 {
+            let ahead = quota.ahead_by(i64::from(step) * 30);
+            let take = |taker: u32| ahead.take(&account, limit, 1 + (step * 7 + taker * 13) % 16);
+            let (a, b, c, d) = tokio::join!(take(0), take(1), take(2), take(3));
+            grants.extend([a, b, c, d].map(Result::unwrap).into_iter().filter(|grant| grant.granted > 0));
+        }
+        let took = busiest(&grants);
+        assert!(took <= limit, "limit {limit}: {took} in 5 s");
+        let (first, last) = (grants[0], grants[grants.len() - 1]);
+        let granted: u32 = grants.iter().map(|grant| grant.granted).sum();
+        // What the last instant gave is for the window that follows it.
+        let before_last: u32 =
+            grants.iter().filter(|grant| grant.at_ms < last.at_ms).map(|grant| grant.granted).sum();
+        assert!(granted > before_last);
+        let seconds = f64::from(u32::try_from(last.at_ms - first.at_ms).unwrap()) / 1_000.0;
+        let rate = f64::from(before_last) / seconds;
+        assert!(rate >= 0.95 * f64::from(limit) / 5.0, "limit {limit}: {rate} a second");
+    }
+}
+
+#[tokio::test]
+async fn a_burst_takes_a_quarter_of_the_limit_and_the_rest_comes_within_a_fifth_of_the_window() {
+    let redis = Redis::start();
+    let quota = redis.quota("wait").await;
+    let first = quota.take("a", 40, 64).await.unwrap();
+    assert_eq!((first.granted, first.left, first.total), (10, 30, 10));
+    assert!(first.wait <= WINDOW / 5, "{:?}", first.wait);
+    for (burst, left) in [(1, 20), (2, 10), (3, 0)] {
+        let grant = quota.ahead_by(burst * 1_100).take("a", 40, 64).await.unwrap();
+        assert_eq!((grant.granted, grant.left), (10, left), "burst {burst}");
+    }
+    let spent = quota.ahead_by(4 * 1_100).take("a", 40, 64).await.unwrap();
+    assert_eq!(spent.granted, 0, "the first ten are still in the window");
+    assert!(spent.wait <= WINDOW / 5, "{:?}", spent.wait);
+    assert_eq!(quota.take("b", 40, 3).await.unwrap().granted, 3, "another account has its own budget");
+}
+
+#[tokio::test]
+async fn a_pause_stops_every_taker_until_it_ends_and_a_shorter_one_does_not_end_it() {
+    let redis = Redis::start();
+    let (one, other) = (redis.quota("pause").await, redis.quota("pause").await);
+    one.pause("a", Duration::from_secs(30)).await.unwrap();
+    one.pause("a", Duration::from_secs(1)).await.unwrap();
+    let stopped = other.take("a", 40, 4).await.unwrap();
+    assert_eq!((stopped.granted, stopped.left), (0, 40));
+    assert!(stopped.wait > Duration::from_secs(10), "{:?}", stopped.wait);
+    assert_eq!(other.ahead_by(30_000).take("a", 40, 4).await.unwrap().granted, 4);
+}
+
+#[tokio::test]
+async fn what_io_counts_beyond_our_own_calls_shrinks_the_budget() {
+    let redis = Redis::start();
+    let quota = redis.quota("observe").await;
+    let grant = quota.take("a", 100, 10).await.unwrap();
+    let later = quota.take("a", 100, 15).await.unwrap();
+    assert_eq!(later.left, 75);
+    // 75 left is what our own calls explain, 88 is more than they leave: nothing to learn from either.
+    for left in [75, 88] {
+        quota.observe("a", 100, &grant, left).await.unwrap();
+        assert_eq!(quota.take("a", 100, 0).await.unwrap().left, 75, "{left}");
+    }
+    for _ in 0..3 {
+        quota.observe("a", 100, &later, 30).await.unwrap();
+    }
+    assert_eq!(quota.take("a", 100, 0).await.unwrap().left, 30, "45 calls were somebody else's");
+    quota.observe("a", 100, &later, 0).await.unwrap();
+    assert_eq!(quota.take("a", 100, 0).await.unwrap().left, 0, "never below nothing");
+    let after = i64::try_from(WINDOW.as_millis()).unwrap() + 5_000;
+    assert_eq!(quota.ahead_by(after).take("a", 100, 0).await.unwrap().left, 100);
+}
+
+#[tokio::test]
+async fn a_clock_that_steps_back_never_gives_the_budget_twice() {
+    let redis = Redis::start();
+    let quota = redis.quota("clock").await;
+    let ahead = quota.ahead_by(3_600_000);
+    assert_eq!(ahead.take("a", 40, 10).await.unwrap().granted, 10);
+    let back = quota.take("a", 40, 10).await.unwrap();
+    assert_eq!(back.granted, 0, "an hour back: the window starts again, empty");
+    assert!(back.wait <= WINDOW, "{:?}", back.wait);
+    let small = redis.quota("clock-small").await;
+    assert_eq!(small.ahead_by(2_000).take("a", 40, 4).await.unwrap().granted, 4);
+    assert_eq!(small.take("a", 40, 10).await.unwrap().granted, 6, "two seconds back: the clock stands still");
+}

@@ -1,0 +1,31 @@
+//! Private brokers for the integration tests, the demo and the benchmark, behind one fixture.
+//!
+//! [`Brokers::start`] gives a RabbitMQ and a Redis from the first of these that can be had:
+//!
+//! 1. endpoints named by the environment (`PROMEMORIA_TEST_AMQP_URL` and `PROMEMORIA_TEST_REDIS_URL`);
+//! 2. Docker images that are on this machine already (see `tests/images`), never pulled;
+//! 3. the programs of Debian's packages, started as private instances on loopback.
+//!
+//! What the fixture started ends with it: processes by their pid, containers by their id, folders.
+//! That holds too when the test process is killed: a watchdog of one shell cleans up after it.
+
+mod container;
+mod fixture;
+mod instance;
+mod launch;
+mod options;
+mod ports;
+mod process;
+mod rabbitmq;
+mod ready;
+mod redis_server;
+mod source;
+mod started;
+mod watchdog;
+
+pub use fixture::{Brokers, Server};
+pub use options::{Images, Options, Source};
+pub use source::Origin;
+
+#[cfg(test)]
+mod fixture_tests;

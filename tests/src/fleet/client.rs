@@ -1,0 +1,150 @@
+//! The integrator's side: publish events, listen to outcomes, look at what citizens got.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use futures_util::StreamExt as _;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer};
+use serde_json::Value;
+use tokio::time::{Instant, timeout};
+
+/// Publishes events and listens to every outcome.
+pub struct Client {
+    channel: Channel,
+    outcomes: Consumer,
+    seen: HashSet<String>,
+    _connection: Connection,
+}
+
+impl Client {
+    /// Connects and starts to listen to all outcomes. The topology must be there: the services declare it.
+    ///
+    /// # Errors
+    /// The broker refuses.
+    pub async fn connect(amqp_url: &str) -> anyhow::Result<Self> {
+        let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let options =
+            QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+        let queue = channel.queue_declare("".into(), options, FieldTable::default()).await?;
+        let (queue, exchange) = (queue.name().clone(), ShortString::from("promemoria.outcomes"));
+        channel
+            .queue_bind(
+                queue.clone(),
+                exchange,
+                "#".into(),
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await?;
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let outcomes = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
+        Ok(Self { channel, outcomes, seen: HashSet::new(), _connection: connection })
+    }
+
+    /// Publishes a body as an integrator should: persistent, mandatory, confirmed.
+    ///
+    /// # Errors
+    /// It was not confirmed, or came back.
+    pub async fn publish(&self, routing_key: &str, body: &[u8]) -> anyhow::Result<()> {
+        let properties = BasicProperties::default()
+            .with_delivery_mode(2)
+            .with_content_type("application/cloudevents+json".into());
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let confirm = self
+            .channel
+            .basic_publish("promemoria.events".into(), routing_key.into(), options, body, properties)
+            .await?;
+        ensure!(matches!(confirm.await?, Confirmation::Ack(None)), "an event was not taken by the broker");
+        Ok(())
+    }
+
+    /// Publishes a `CloudEvents` event with the routing key its content asks for.
+    ///
+    /// # Errors
+    /// As [`Client::publish`].
+    pub async fn publish_event(&self, event: &Value) -> anyhow::Result<()> {
+        let word = |key: &str| event[key].as_str().unwrap_or("-").to_owned();
+        self.publish(&format!("{}.{}", word("ente"), word("type")), event.to_string().as_bytes()).await
+    }
+
+    /// The next outcome that was not told before; none within `limit`.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn next_outcome(&mut self, limit: Duration) -> anyhow::Result<Option<Value>> {
+        let end = Instant::now() + limit;
+        while let Ok(delivery) =
+            timeout(end.saturating_duration_since(Instant::now()), self.outcomes.next()).await
+        {
+            let delivery = delivery.context("the connection to the broker is gone")??;
+            let outcome: Value = serde_json::from_slice(&delivery.data)?;
+            let id = outcome["id"].as_str().unwrap_or_default().to_owned();
+            if self.seen.insert(id) {
+                return Ok(Some(outcome));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Collects outcomes until `enough` says so.
+    ///
+    /// # Errors
+    /// Not within `limit`: what came, and what did not.
+    pub async fn outcomes_until(
+        &mut self,
+        limit: Duration,
+        mut enough: impl FnMut(&[Value]) -> bool,
+    ) -> anyhow::Result<Vec<Value>> {
+        let end = Instant::now() + limit;
+        let mut outcomes = Vec::new();
+        while !enough(&outcomes) {
+            match self.next_outcome(end.saturating_duration_since(Instant::now())).await? {
+                Some(outcome) => outcomes.push(outcome),
+                None => bail!("not the outcomes hoped for within {limit:?}, only {outcomes:#?}"),
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+/// A client for loopback.
+///
+/// # Errors
+/// It cannot be built.
+pub fn http_client() -> reqwest::Result<reqwest::Client> {
+    // Already installed by another test of this process: the same provider.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().build()
+}
+
+/// What the sandbox kept.
+///
+/// # Errors
+/// It does not answer.
+pub async fn sandbox_messages(port: u16) -> anyhow::Result<Vec<Value>> {
+    let client = http_client()?;
+    let url = format!("http://127.0.0.1:{port}/sandbox/messages?limit=10000");
+    let answer: Value = client.get(url).send().await?.error_for_status()?.json().await?;
+    let messages = answer.get("messages").cloned().unwrap_or(answer);
+    messages.as_array().cloned().context("the sandbox answered no list of messages")
+}
+
+/// Sets a fault of the sandbox.
+///
+/// # Errors
+/// It refuses the fault.
+pub async fn sandbox_fault(port: u16, fault: &Value) -> anyhow::Result<()> {
+    let client = http_client()?;
+    let url = format!("http://127.0.0.1:{port}/sandbox/faults");
+    let answer = client.post(url).json(fault).send().await?;
+    let status = answer.status();
+    ensure!(status.is_success(), "the sandbox refuses the fault: {status} {}", answer.text().await?);
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! The settings of a fleet that lives for a test, a demo or a benchmark.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use shared::domain::ente::Ente;
+use shared::settings::Validator;
+
+use super::build::project_root;
+use crate::brokers::Brokers;
+
+/// The enti of a fleet: those of `deploy/config`, one without Premium and one with.
+#[derive(Debug, Clone)]
+pub struct Enti {
+    /// `io.calls_per_5s` of each; 0 is no limit.
+    pub calls_per_5s: u32,
+    /// Policy for unknown outcomes: `hold` or `resend`.
+    pub in_doubt: &'static str,
+    /// Ask IO what became of each message.
+    pub track_status: bool,
+}
+
+impl Default for Enti {
+    fn default() -> Self {
+        Self { calls_per_5s: 0, in_doubt: "hold", track_status: true }
+    }
+}
+
+/// Ports of loopback.
+#[derive(Debug, Clone, Copy)]
+pub struct Ports {
+    /// The sandbox.
+    pub sandbox: u16,
+    /// Probes and metrics of the scheduler.
+    pub scheduler: u16,
+    /// Probes and metrics of the renderer.
+    pub renderer: u16,
+    /// Probes and metrics of the dispatcher.
+    pub dispatcher: u16,
+}
+
+impl Ports {
+    /// Four that are free now.
+    ///
+    /// # Errors
+    /// Loopback has none.
+    pub fn free() -> anyhow::Result<Self> {
+        let held: Vec<TcpListener> =
+            (0..4).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+        let port = |place: usize| Ok::<u16, std::io::Error>(held[place].local_addr()?.port());
+        Ok(Self { sandbox: port(0)?, scheduler: port(1)?, renderer: port(2)?, dispatcher: port(3)? })
+    }
+
+    /// The port of a service.
+    #[must_use]
+    pub fn of(self, service: &str) -> u16 {
+        match service {
+            "scheduler" => self.scheduler,
+            "renderer" => self.renderer,
+            "dispatcher" => self.dispatcher,
+            _ => self.sandbox,
+        }
+    }
+}
+
+/// The key of `data.destinatario`. A recipient's share of a list event is keyed with it too.
+pub const HASH_KEY: &str = "the-key-of-a-fleet-for-trial";
+
+/// The trial enti, with the keys that the sandbox is told.
+pub const ENTI: [&str; 2] = ["borgochiaro", "roccamarina"];
+
+/// Writes `fleet.toml` and `enti/` into `dir`.
+pub(super) fn write(dir: &Path, brokers: &Brokers, ports: Ports, enti: &Enti) -> anyhow::Result<()> {
+    let root = project_root();
+    let folder = dir.join("enti");
+    std::fs::create_dir_all(&folder)?;
+    let mut accounts = String::new();
+    for id in ENTI {
+        let path = root.join("deploy/config/enti").join(format!("{id}.toml"));
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("{} is missing", path.display()))?;
+        let text = text.replace("calls_per_5s = 150", &format!("calls_per_5s = {}", enti.calls_per_5s));
+        std::fs::write(folder.join(format!("{id}.toml")), &text)?;
+        for (servizio, nome) in [("permesso", "Permesso di soggiorno"), ("alloggi", "Alloggi sociali")] {
+            accounts.push_str(&account(id, servizio, nome, enti.calls_per_5s));
+        }
+    }
+    let settings = format!(
+        "enti_dir = \"enti\"\ncatalogue_dir = \"{}\"\n\n[amqp]\nurl = \"{}\"\n\n[redis]\nurl = \"{}\"\n\n\
+         [io]\nbase_url = \"http://127.0.0.1:{}/api/v1\"\nin_doubt = \"{}\"\ntrack_status = {}\nrequest_timeout = \"3s\"\n\n\
+         [scheduler]\nbind = \"127.0.0.1:{}\"\n\n[renderer]\nbind = \"127.0.0.1:{}\"\n\n[dispatcher]\nbind = \"127.0.0.1:{}\"\n\n\
+         [privacy]\nrecipient_hash_key = \"{HASH_KEY}\"\n\n[sandbox]\nbind = \"127.0.0.1:{}\"\n\n{accounts}",
+        root.join("shared/catalogue").display(),
+        brokers.amqp_url(),
+        brokers.redis_url(),
+        ports.sandbox,
+        enti.in_doubt,
+        enti.track_status,
+        ports.scheduler,
+        ports.renderer,
+        ports.dispatcher,
+        ports.sandbox,
+    );
+    std::fs::write(dir.join("fleet.toml"), settings).context("the settings cannot be written")
+}
+
+fn account(id: &str, servizio: &str, nome: &str, calls_per_5s: u32) -> String {
+    let premium = id == ENTI[1];
+    let key =
+        if premium { format!("trial-{id}-{servizio}-premium") } else { format!("trial-{id}-{servizio}") };
+    format!(
+        "[[sandbox.servizi]]\nchiave = \"{key}\"\naccount = \"{id}\"\nente = \"Comune di {id}\"\nnome = \"{nome}\"\n\
+         premium = {premium}\ncalls_per_5s = {calls_per_5s}\nconfigurazioni_remote = [\"01HMVM9W74RWH93NT1EYNKKNNR\"]\n\
+         max_importo_centesimi = 1000000\n\n"
+    )
+}
+
+/// Reads a folder of enti as the services do.
+///
+/// # Errors
+/// Its faults.
+pub fn read_enti(folder: &Path) -> anyhow::Result<Vec<Arc<Ente>>> {
+    let validator: Validator = Arc::new(|_| Vec::new());
+    let read = shared::settings::Enti::read(folder, &validator);
+    anyhow::ensure!(read.faults.is_empty(), "the enti have faults: {:?}", read.faults);
+    Ok(read.taken.into_values().map(|loaded| loaded.ente).collect())
+}

@@ -1,0 +1,11 @@
+//! What the integration tests, the demo and the benchmark stand on.
+//!
+//! - [`brokers`]: a private RabbitMQ and Redis.
+//! - [`fleet`]: the real processes on them, with the sandbox in the place of IO.
+//! - [`mod@bench`]: the fleet against a thin relay of the same hops.
+
+pub mod brokers;
+pub mod fleet;
+
+#[cfg(test)]
+mod architecture;

@@ -1,0 +1,10 @@
+//! The fleet end to end: real processes, real RabbitMQ, real Redis, the sandbox in the place of IO.
+
+mod spine;
+
+use tests::fleet::Binaries;
+
+/// The test build of the fleet's programs.
+fn binaries() -> Binaries {
+    Binaries::Together(env!("CARGO_BIN_EXE_fleet-process").into())
+}
