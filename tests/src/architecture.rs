@@ -41,11 +41,12 @@ fn users_of(name: &str, folders: &[&str], allowed: &[&str]) -> Vec<String> {
         .collect()
 }
 
-const FLEET: [&str; 5] = [
+const FLEET: [&str; 6] = [
     "shared/src",
     "services/scheduler/src",
     "services/renderer/src",
     "services/dispatcher/src",
+    "services/promemoria/src",
     "services/sandbox/src",
 ];
 
