@@ -1,6 +1,8 @@
 //! The fleet end to end: real processes, real RabbitMQ, real Redis, the sandbox in the place of IO.
 
+mod faults;
 mod spine;
+mod stories;
 
 use tests::fleet::Binaries;
 

@@ -1,0 +1,11 @@
+//! The acceptance stories of the rules, on a virtual clock, for an ente without Premium and one with.
+//!
+//! Each line of a story is what happened: nothing else may be sent or told.
+
+#![expect(clippy::expect_used, reason = "a story that cannot be set up is a failed test")]
+
+mod housing;
+mod order;
+mod permits;
+mod rules;
+mod world;
