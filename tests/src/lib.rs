@@ -2,9 +2,11 @@
 //!
 //! - [`brokers`]: a private RabbitMQ and Redis.
 //! - [`fleet`]: the real processes on them, with the sandbox in the place of IO.
+//! - [`demo`]: what `make demo` shows.
 //! - [`mod@bench`]: the fleet against a thin relay of the same hops.
 
 pub mod brokers;
+pub mod demo;
 pub mod fleet;
 
 #[cfg(test)]
