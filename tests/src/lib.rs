@@ -5,6 +5,7 @@
 //! - [`demo`]: what `make demo` shows.
 //! - [`mod@bench`]: the fleet against a thin relay of the same hops.
 
+pub mod bench;
 pub mod brokers;
 pub mod demo;
 pub mod fleet;
