@@ -42,7 +42,7 @@ pub async fn run(once: bool) -> anyhow::Result<()> {
         where_to_look(&fleet);
         if !once {
             say("everything stays up until Ctrl-C");
-            tokio::signal::ctrl_c().await?;
+            shared::shutdown::on_signal()?.cancelled().await;
         }
     }
     say("stopping");
