@@ -136,28 +136,28 @@ impl<P: Publisher> Emitter<P> {
     }
 
     fn step(&self, ctx: &Context<'_>, entry: Claimed, standard_only: bool) -> Step {
-        let planned = entry.case.as_ref().and_then(|case| {
-            let planned = case.planned.iter().find(|p| p.slot == entry.member.slot)?;
-            Some((case.clone(), planned.clone()))
+        let known = entry.case.clone();
+        let due = known.as_deref().and_then(|case| {
+            Some((case, case.planned.iter().find(|planned| planned.slot == entry.member.slot)?))
         });
-        let Some((case, planned)) = planned else {
+        let Some((case, planned)) = due else {
             error!(ente = %ctx.ente.id, "due work without its record");
             return Step { entry, work: None, outcome: None, after: After::Finish("perso".to_owned()) };
         };
         if entry.member.kind == Kind::Follow {
-            return follow(ctx, entry, &case, &planned);
+            return follow(ctx, entry, case, planned);
         }
         if entry.progress.is_in_doubt() {
-            return self.doubt(ctx, entry, &case, &planned);
+            return self.doubt(ctx, entry, case, planned);
         }
         self.metrics.due(ctx.now_ms() - entry.due_ms);
-        match fire(ctx, &case, &planned) {
+        match fire(ctx, case, planned) {
             Due::Send { recipient, fields, taken_ms } => {
                 let request = RenderRequest {
                     v: VERSION,
                     message: shared::wire::MessageRef {
                         attempt: entry.emission,
-                        ..message_ref(ctx, &case, &entry.member.case, &planned)
+                        ..message_ref(ctx, case, &entry.member.case, planned)
                     },
                     codice_fiscale: recipient,
                     campi: fields,
@@ -171,11 +171,11 @@ impl<P: Publisher> Emitter<P> {
                 Step { work: work("render", id, &request), entry, outcome: None, after: After::Nothing }
             }
             Due::Office => {
-                let outcome = office(ctx, &case, &entry.member.case, &planned, self.hash());
+                let outcome = office(ctx, case, &entry.member.case, planned, self.hash());
                 let after = After::Finish("maturata".to_owned());
                 Step { entry, work: None, outcome: Some(outcome), after }
             }
-            Due::Discard(motivo) => self.discard(ctx, entry, (&case, &planned), motivo),
+            Due::Discard(motivo) => self.discard(ctx, entry, (case, planned), motivo),
             Due::Gone => {
                 Step { entry, work: None, outcome: None, after: After::Finish("annullato".to_owned()) }
             }

@@ -109,8 +109,10 @@ pub struct Case {
     /// Next free slot.
     pub next_slot: u16,
     /// Keys of the events applied, for the store's memory of them.
+    #[serde(with = "keys")]
     pub events: Vec<EventKey>,
     /// Keyed hashes of the persons concerned.
+    #[serde(with = "keys")]
     pub persons: Vec<PersonKey>,
 }
 
@@ -119,6 +121,43 @@ pub type EventKey = [u8; 12];
 
 /// First 8 bytes of the keyed hash of a fiscal code.
 pub type PersonKey = [u8; 8];
+
+/// Keys of a fixed length as one run of bytes: `MessagePack` takes two bytes for most numbers of an array, and
+/// a million armed timers have a key of an event and of a person each.
+mod keys {
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<const N: usize, S: Serializer>(
+        keys: &[[u8; N]],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(keys.as_flattened())
+    }
+
+    struct Run<const N: usize>;
+
+    impl<const N: usize> Visitor<'_> for Run<N> {
+        type Value = Vec<[u8; N]>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "keys of {N} bytes, one after the other")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+            match bytes.as_chunks::<N>() {
+                (keys, []) => Ok(keys.to_vec()),
+                _ => Err(E::invalid_length(bytes.len(), &self)),
+            }
+        }
+    }
+
+    pub(super) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<[u8; N]>, D::Error> {
+        deserializer.deserialize_bytes(Run::<N>)
+    }
+}
 
 /// One message or office timer of a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,12 +182,25 @@ pub struct Planned {
     pub held_until_ms: Option<i64>,
     /// Id of the event that led to it.
     pub event: String,
-    /// Id of the event that last changed it.
-    pub changed_by: String,
+    /// Id of the event that last changed it; none if nothing did since the one that led to it.
+    pub changed_by: Option<String>,
     /// It waits for an instant; false for what goes when its event comes.
     pub is_timer: bool,
     /// Where it stands, as far as planning goes.
     pub standing: Standing,
+}
+
+impl Planned {
+    /// Id of the event that last changed it, or else led to it.
+    #[must_use]
+    pub fn last_event(&self) -> &str {
+        self.changed_by.as_deref().unwrap_or(&self.event)
+    }
+
+    /// Notes the event that changes it.
+    pub fn changes_by(&mut self, event: &str) {
+        self.changed_by = (event != self.event).then(|| event.to_owned());
+    }
 }
 
 /// [`Planned::firing`] of the one message that makes up for missed reminders.

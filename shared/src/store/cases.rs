@@ -1,6 +1,7 @@
 //! Cases and the schedule, as the scheduler uses them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use redis::Value;
 
@@ -92,7 +93,7 @@ pub struct Claimed {
     /// Number of this emission.
     pub emission: u32,
     /// The case, if it is still there and can be read.
-    pub case: Option<Case>,
+    pub case: Option<Arc<Case>>,
     /// How far the message has come.
     pub progress: RawProgress,
 }
@@ -234,7 +235,7 @@ impl CaseStore {
                 #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit an i64")]
                 due_ms: due.parse::<f64>().ok()? as i64,
                 emission,
-                case: blob.and_then(|blob| read_case(&blob).ok()).map(|(_, case)| case),
+                case: blob.and_then(|blob| read_case(&blob).ok()).map(|(_, case)| Arc::new(case)),
                 progress: RawProgress(progress),
             })
         });

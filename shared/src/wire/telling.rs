@@ -33,7 +33,7 @@ pub fn told_again(
 ) -> Vec<Outcome> {
     case.planned
         .iter()
-        .filter(|planned| planned.changed_by == event)
+        .filter(|planned| planned.last_event() == event)
         .filter_map(|planned| told(ctx, case, case_id, planned, hash))
         .collect()
 }

@@ -104,6 +104,8 @@ enum Process {
 /// # Errors
 /// A process did not start, a message is missing or came twice: the benchmark has no figures then.
 pub fn execute(arguments: Arguments) -> anyhow::Result<()> {
+    // Every part has an HTTP client; another library may have chosen the provider already: it is the same one.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let Some(process) = arguments.process else {
         return several_threads()?.block_on(run::run(&arguments.plan.settled()?));
     };

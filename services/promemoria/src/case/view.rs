@@ -181,7 +181,7 @@ mod tests {
             held_until_ms: None,
             is_timer: false,
             event: "e".to_owned(),
-            changed_by: "e".to_owned(),
+            changed_by: None,
             standing,
         }
     }

@@ -73,7 +73,7 @@ fn plan_one(
         useful_until_ms,
         held_until_ms: None,
         event: incoming.event.id.clone(),
-        changed_by: incoming.event.id.clone(),
+        changed_by: None,
         is_timer: false,
         standing: fate.map_or(Standing::Armed, Standing::Discarded),
     });

@@ -50,7 +50,7 @@ mod tests {
             useful_until_ms: None,
             held_until_ms: None,
             event: "e".into(),
-            changed_by: "e".into(),
+            changed_by: None,
             is_timer: false,
             standing: Standing::Armed,
         };

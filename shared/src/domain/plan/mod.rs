@@ -200,7 +200,7 @@ impl Planning<'_, '_> {
     fn cancel(&mut self, index: usize, motivo: Motivo) {
         let planned = &mut self.case.planned[index];
         planned.standing = Standing::Discarded(motivo);
-        self.cause.clone_into(&mut planned.changed_by);
+        planned.changes_by(self.cause);
         let slot = planned.slot;
         self.actions.retain(|action| action.slot() != slot);
         self.actions.push(Action::Cancel { slot });
@@ -211,7 +211,7 @@ impl Planning<'_, '_> {
         let planned = &mut self.case.planned[index];
         planned.due_ms = due_ms;
         planned.standing = Standing::Moved;
-        self.cause.clone_into(&mut planned.changed_by);
+        planned.changes_by(self.cause);
         let slot = planned.slot;
         if !self.actions.iter().any(|action| action.slot() == slot) {
             self.actions.push(Action::Move { slot });

@@ -269,8 +269,8 @@ fn add(planning: &mut Planning<'_, '_>, wanted: &Wanted<'_>, firing: i16, due_ms
         due_ms,
         useful_until_ms: wanted.useful_until_ms,
         held_until_ms: wanted.held_until_ms,
+        changed_by: (cause != wanted.event).then_some(cause),
         event: wanted.event.clone(),
-        changed_by: cause,
         is_timer: due_ms > planning.ctx.now_ms(),
         standing,
     });

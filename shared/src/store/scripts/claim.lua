@@ -4,26 +4,35 @@
 local limit, lease, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 local entries = {}
+-- Sets and cases are touched once for many members: a call into Redis costs more than the work it does.
+local out_of_fly, into_doubt, into_due, out_of_due, into_fly, cases = {}, {}, {}, {}, {}, {}
 local function give(member, due, emission, progress)
-  local blob = redis.call('GET', case_key(string.sub(member, 1, 12)))
-  entries[#entries + 1] = { member, tostring(due), emission, blob, progress }
+  entries[#entries + 1] = { member, tostring(due), emission, false, progress }
+  cases[#cases + 1] = case_key(string.sub(member, 1, 12))
+end
+local function put(list, score, member)
+  list[#list + 1] = score
+  list[#list + 1] = member
 end
 -- Leases that ended: what may have left is in doubt, the rest is due again.
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', FLY, '-inf', now, 'LIMIT', 0, limit)) do
   local id, slot, kind = string.sub(member, 1, 12), string.sub(member, 13, 14), string.sub(member, 15)
   local progress = kind == 'm' and redis.call('HGET', state_key(id), slot) or ''
-  redis.call('ZREM', FLY, member)
+  out_of_fly[#out_of_fly + 1] = member
   if progress and string.sub(progress, 1, 1) == 'I' then
     local p = split(progress)
     -- One that was sent again already is `r`: it waits for an operator now, whatever the policy.
     local doubt = 'D|' .. p[2] .. '|' .. p[3] .. '|' .. (p[4] == 'r' and 'r' or 'lease-ended') .. '|' .. now
     redis.call('HSET', state_key(id), slot, doubt)
-    redis.call('ZADD', DOUBT, now, member)
+    put(into_doubt, now, member)
     give(member, now, tonumber(p[2]), doubt)
   elseif not (progress and string.sub(progress, 1, 1) == 'F') then
-    redis.call('ZADD', DUE, now, member)
+    put(into_due, now, member)
   end
 end
+in_chunks('ZREM', FLY, out_of_fly)
+in_chunks('ZADD', DOUBT, into_doubt)
+in_chunks('ZADD', DUE, into_due)
 local in_flight = redis.call('ZCARD', FLY)
 local room = math.min(limit - #entries, most - in_flight)
 if room > 0 then
@@ -32,9 +41,9 @@ if room > 0 then
     local member, score = due[i], due[i + 1]
     local id, slot, kind = string.sub(member, 1, 12), string.sub(member, 13, 14), string.sub(member, 15)
     local progress = redis.call('HGET', state_key(id), slot)
-    redis.call('ZREM', DUE, member)
+    out_of_due[#out_of_due + 1] = member
     if kind ~= 'm' then
-      redis.call('ZADD', FLY, now + lease, member)
+      put(into_fly, now + lease, member)
       give(member, score, 0, progress or '')
     elseif not progress or string.sub(progress, 1, 1) ~= 'F' then
       local p = progress and split(progress) or { 'A', '0', '0' }
@@ -43,9 +52,12 @@ if room > 0 then
       local again = (p[1] == 'D' or p[4] == 'r') and '|r' or ''
       local emitted = 'E|' .. emission .. '|' .. p[3] .. again
       redis.call('HSET', state_key(id), slot, emitted)
-      redis.call('ZADD', FLY, now + lease, member)
+      put(into_fly, now + lease, member)
       give(member, score, emission, emitted)
     end
   end
 end
+in_chunks('ZREM', DUE, out_of_due)
+in_chunks('ZADD', FLY, into_fly)
+for i, blob in ipairs(in_chunks('MGET', nil, cases)) do entries[i][4] = blob end
 return { now, redis.call('EXISTS', ente .. 'std'), in_flight, entries }

@@ -24,3 +24,17 @@ local function split(state)
 end
 local function case_key(id) return ente .. 'c:' .. id end
 local function state_key(id) return ente .. 's:' .. id end
+-- One command over many arguments, as many at once as Lua's stack takes with room to spare (its limit is
+-- 8000); an even number, so that pairs stay together. Answers all that they answered, one after the other.
+local function in_chunks(command, key, arguments)
+  local answers = {}
+  for first = 1, #arguments, 1000 do
+    local call = key and { command, key } or { command }
+    for i = first, math.min(first + 999, #arguments) do call[#call + 1] = arguments[i] end
+    local answer = redis.call(unpack(call))
+    if type(answer) == 'table' then
+      for i = 1, #answer do answers[#answers + 1] = answer[i] end
+    end
+  end
+  return answers
+end

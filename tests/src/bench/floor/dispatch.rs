@@ -49,8 +49,6 @@ struct Sender {
 pub(in crate::bench) async fn run(dispatch: Dispatch) -> anyhow::Result<()> {
     let (incoming, outgoing) = (connect(&dispatch.amqp).await?, connect(&dispatch.amqp).await?);
     topology::declare(&incoming).await?;
-    // Another part of the process may have chosen the provider already: it is the same one.
-    drop(rustls::crypto::ring::default_provider().install_default());
     let client = Client::builder()
         .retry(reqwest::retry::never())
         .redirect(reqwest::redirect::Policy::none())

@@ -70,8 +70,6 @@ impl Sandbox {
         command.arg("--config").arg(&file).env("RUST_LOG", "warn");
         let mut worker = Worker::start("sandbox", command, ground.folder())?;
         let address = worker.hear("sandbox listening on ", Duration::from_secs(10)).await?;
-        // Another part of the process may have chosen the provider already: it is the same one.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder().no_proxy().build()?;
         Ok(Self { worker, address, client })
     }
