@@ -1,13 +1,14 @@
 //! The scheduler: takes case events in, plans each case, keeps the due dates in Redis, emits due work.
 //!
 //! `intake` checks and takes events (`take` around the planner), `turn` lets the enti take turns at
-//! emission, `emit` claims what is due and decides what becomes of it, `gauges` counts what is armed.
+//! emission, `emit` claims what is due and decides what becomes of it, `gauges` counts what is armed, `sweep` forgets.
 
 mod emit;
 mod gauges;
 mod inforce;
 mod intake;
 mod metrics;
+mod sweep;
 mod take;
 mod turn;
 mod wake;
@@ -17,6 +18,7 @@ use std::sync::atomic::AtomicBool;
 
 use shared::broker::{Consumer, RabbitMq, topology};
 use shared::clock::Clock;
+use shared::domain::retention::Periods;
 use shared::outbox::Outbox;
 use shared::service::{self, BROKER, RunError, STORE};
 use shared::settings::Settings;
@@ -31,6 +33,7 @@ use emit::{Claiming, Emitter};
 use inforce::InForce;
 use intake::Intake;
 use metrics::Metrics;
+use sweep::Sweep;
 use take::Taker;
 use turn::Turn;
 use wake::Wake;
@@ -104,9 +107,27 @@ impl Service {
             };
             in_hand.spawn(turn.run(shutdown.clone()));
         }
+        let sweep = self.sweep(&taker).run();
+        let stop = shutdown.clone();
+        in_hand.spawn(async move { stop.run_until_cancelled(sweep).await });
         let gauges = gauges::run(taker.store, self.in_force.clone(), Arc::clone(&self.metrics));
         let shutdown = shutdown.clone();
         in_hand.spawn(async move { shutdown.run_until_cancelled(gauges).await });
+    }
+
+    fn sweep(&self, taker: &Taker) -> Sweep {
+        let retention = &self.settings.retention;
+        Sweep {
+            store: taker.store.clone(),
+            in_force: self.in_force.clone(),
+            metrics: Arc::clone(&self.metrics),
+            periods: Periods {
+                payload: retention.payload,
+                dedup: retention.dedup,
+                idle_case: retention.idle_case,
+            },
+            every: retention.sweep,
+        }
     }
 
     fn emitter<P: Clone>(&self, taker: &Taker, outbox: &Outbox<P>) -> Emitter<P> {

@@ -13,6 +13,7 @@ mod hex;
 pub mod permits;
 pub mod plan;
 pub mod render;
+pub mod retention;
 
 pub use fault::Fault;
 pub use fields::{Field, Fields};

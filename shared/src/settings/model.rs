@@ -161,6 +161,8 @@ pub struct Retention {
     pub idle_case: Duration,
     /// Personal data of a settled message.
     pub payload: Duration,
+    /// Between two looks at what is past its time.
+    pub sweep: Duration,
 }
 
 /// What hides the recipients.

@@ -268,6 +268,7 @@ fn retention(section: &mut Section) -> Retention {
         dedup: section.get("dedup", kinds::duration),
         idle_case: section.get("idle_case", kinds::duration),
         payload: section.get("payload", kinds::duration),
+        sweep: section.get("sweep", kinds::duration),
     }
 }
 

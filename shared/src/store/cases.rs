@@ -26,7 +26,7 @@ pub struct Unit {
     pub case: Case,
     /// Whether the store had it.
     pub known: bool,
-    revision: String,
+    pub(super) revision: String,
     progress: HashMap<u16, RawProgress>,
 }
 
@@ -170,10 +170,7 @@ impl CaseStore {
         call.arg(if commit.event.is_some() { &key[..] } else { &[] }).arg(remember);
         call.arg(commit.units.len());
         for (unit, case, actions) in &commit.units {
-            let revision = u32::from_str_radix(&unit.revision, 16).unwrap_or(0).wrapping_add(1);
-            let mut blob = format!("{revision:0REVISION$x}").into_bytes();
-            blob.extend(encode(*case)?);
-            call.arg(&unit.id[..]).arg(&unit.revision).arg(blob);
+            call.arg(&unit.id[..]).arg(&unit.revision).arg(next_record(unit, case)?);
             let changes: Vec<_> = actions.iter().filter_map(|a| change(unit, case, *a)).collect();
             call.arg(changes.len());
             for (verb, slot, progress, due) in changes {
@@ -310,6 +307,14 @@ pub(super) fn read_case(blob: &[u8]) -> Result<(String, Case), StoreError> {
     let (revision, record) = blob.split_at_checked(REVISION).ok_or(StoreError::Unreadable("case"))?;
     let revision = std::str::from_utf8(revision).map_err(|_| StoreError::Unreadable("case revision"))?;
     Ok((revision.to_owned(), decode(record)?))
+}
+
+/// The record of a case as it becomes, with the revision after the one it was loaded with.
+pub(super) fn next_record(unit: &Unit, case: &Case) -> Result<Vec<u8>, StoreError> {
+    let revision = u32::from_str_radix(&unit.revision, 16).unwrap_or(0).wrapping_add(1);
+    let mut blob = format!("{revision:0REVISION$x}").into_bytes();
+    blob.extend(encode(case)?);
+    Ok(blob)
 }
 
 /// The stored form of a record: a version byte, then `MessagePack`.

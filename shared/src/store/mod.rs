@@ -2,7 +2,7 @@
 //!
 //! `keys.rs` names what lies where, `scripts/` changes it atomically, `progress.rs` reads how far a message
 //! has come. `cases.rs` is the scheduler's side (cases and the schedule), `ledger.rs` the dispatcher's
-//! (fence and settle), `inspect.rs` the operator's (what is armed, what is in doubt).
+//! (fence and settle), `inspect.rs` the operator's (what is armed, what is in doubt), `retention.rs` forgets.
 
 pub mod cases;
 pub mod inspect;
@@ -12,6 +12,7 @@ pub mod progress;
 pub mod quota;
 mod redis;
 mod redis_ledger;
+pub mod retention;
 
 pub use cases::{CaseStore, Claimed, Commit, Committed, Loaded, Unit};
 pub use redis::{Options, Redis};

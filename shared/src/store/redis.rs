@@ -44,6 +44,8 @@ pub(super) struct Scripts {
     pub(super) peek: Script,
     pub(super) tally: Script,
     pub(super) decide: Script,
+    pub(super) sweep: Script,
+    pub(super) forget: Script,
 }
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
@@ -70,6 +72,8 @@ impl Scripts {
             peek: script(include_str!("scripts/peek.lua")),
             tally: script(include_str!("scripts/tally.lua")),
             decide: script(include_str!("scripts/decide.lua")),
+            sweep: script(include_str!("scripts/sweep.lua")),
+            forget: script(include_str!("scripts/forget.lua")),
         }
     }
 }

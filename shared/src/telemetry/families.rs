@@ -71,6 +71,8 @@ pub const STAGES: [(Process, &[&str]); 3] = [
 ];
 /// Values of `operation` of [`IO_REQUESTS`] and [`IO_REQUEST_DURATION`]: the calls of the IO API.
 pub const IO_OPERATIONS: [&str; 3] = ["get_profile", "submit_message", "get_message"];
+/// Values of `what` of [`RETENTION`].
+pub const RETENTION_KINDS: [&str; 2] = ["shrunk", "deleted"];
 /// Values of `kind` of [`PREMIUM_MESSAGES`]: the Premium kinds, and `ripiego` for one that went STANDARD
 /// after IO refused ADVANCED.
 pub const PREMIUM_KINDS: [&str; 4] =
@@ -251,6 +253,14 @@ pub const BUILD_INFO: Family = Family {
     ],
     fed_by: ALL,
 };
+/// What retention took.
+pub const RETENTION: Family = Family {
+    name: "promemoria_retention_total",
+    kind: Kind::Counter,
+    help: "Cases and persons' facts past their time: without personal data from then on, or deleted.",
+    labels: &[ENTE, Label { name: "what", values: "`shrunk`, `deleted`" }],
+    fed_by: SCHEDULER,
+};
 /// Unknown fields of events.
 pub const UNKNOWN_FIELDS: Family = Family {
     name: "promemoria_unknown_fields_total",
@@ -261,9 +271,10 @@ pub const UNKNOWN_FIELDS: Family = Family {
 };
 
 /// All metrics of the fleet.
-pub const FAMILIES: [Family; 16] = [
+pub const FAMILIES: [Family; 17] = [
     EVENTS,
     UNKNOWN_FIELDS,
+    RETENTION,
     TIMERS_ARMED,
     TIMERS_DUE_LAG,
     MESSAGES,

@@ -110,6 +110,8 @@ pub struct SchedulerMetrics {
     pub timers_armed: IntGaugeVec,
     /// [`f::TIMERS_DUE_LAG`]
     pub timers_due_lag: Histogram,
+    /// [`f::RETENTION`]
+    pub retention: IntCounterVec,
 }
 
 impl SchedulerMetrics {
@@ -120,6 +122,7 @@ impl SchedulerMetrics {
             unknown_fields: counters(registry, &f::UNKNOWN_FIELDS)?,
             timers_armed: gauges(registry, &f::TIMERS_ARMED)?,
             timers_due_lag: histogram(registry, &f::TIMERS_DUE_LAG)?,
+            retention: counters(registry, &f::RETENTION)?,
         };
         metrics.start_at_zero(known);
         Ok(metrics)
@@ -129,6 +132,9 @@ impl SchedulerMetrics {
     pub fn start_at_zero(&self, known: &Known) {
         for ente in &known.enti {
             let id = ente.id.as_str();
+            for what in f::RETENTION_KINDS {
+                self.retention.with_label_values(&[id, what]);
+            }
             for tipo in &ente.tipi {
                 self.unknown_fields.with_label_values(&[id, tipo]);
                 for result in f::EVENT_RESULTS {

@@ -72,13 +72,17 @@ end
 for _, entry in ipairs(persons) do
   local person, facts, links = entry[1], entry[2], entry[3]
   local bucket = ente .. 'n:' .. string.sub(person, 1, 2)
-  if facts ~= '' then redis.call('SET', ente .. 'f:' .. person, facts) end
+  if facts ~= '' then
+    redis.call('SET', ente .. 'f:' .. person, facts)
+    -- Without a case: so that the facts are found when their time is over.
+    redis.call('HSET', bucket, string.sub(person, 3), '')
+  end
   for _, id in ipairs(links) do redis.call('HSET', bucket, string.sub(person, 3) .. id, '') end
   if propagate then
     for _, field in ipairs(redis.call('HKEYS', bucket)) do
       if string.sub(field, 1, 6) == string.sub(person, 3) then
         local id = string.sub(field, 7)
-        if not own[id] then redis.call('ZADD', DUE, now, id .. '\0\0r') end
+        if id ~= '' and not own[id] then redis.call('ZADD', DUE, now, id .. '\0\0r') end
       end
     end
   end
