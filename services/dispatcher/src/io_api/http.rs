@@ -4,14 +4,16 @@
 //! layer that tries again by itself. Nothing of an error of the HTTP library leaves this file: its texts
 //! hold the URL, and the status call's URL holds a fiscal code.
 
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Client, RequestBuilder, Response};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use shared::domain::FiscalCode;
 use shared::wire::{Content, DispatchRequest};
+use tracing::warn;
 use url::Url;
 
 use super::observation::{Location, pause, remaining};
@@ -70,22 +72,14 @@ impl HttpIoApi {
     /// # Errors
     /// When the address cannot be used, or TLS cannot be set up (no root certificates on this machine).
     pub fn new(options: &HttpOptions) -> Result<Self, HttpSetupError> {
-        // Another part of the process may have chosen the provider already: it is the same one.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let client = Client::builder()
-            .retry(reqwest::retry::never())
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .connect_timeout(options.connect_timeout)
-            .timeout(options.request_timeout)
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(options.connections)
-            .tcp_nodelay(true)
-            .build()
-            .map_err(|error| HttpSetupError::Client(error.without_url()))?;
+        Self::on(client(options), &options.base_url)
+    }
+
+    /// With the client of a builder.
+    fn on(builder: ClientBuilder, base_url: &Url) -> Result<Self, HttpSetupError> {
+        let client = builder.build().map_err(|error| HttpSetupError::Client(error.without_url()))?;
         let below = |path: &str| {
-            let mut url = options.base_url.clone();
+            let mut url = base_url.clone();
             url.path_segments_mut().map_err(|()| HttpSetupError::BaseUrl)?.pop_if_empty().push(path);
             Ok(url)
         };
@@ -100,6 +94,22 @@ impl HttpIoApi {
         }
         url
     }
+}
+
+/// The one way in which clients are set up.
+fn client(options: &HttpOptions) -> ClientBuilder {
+    // Another part of the process may have chosen the provider already: it is the same one.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Client::builder()
+        .retry(reqwest::retry::never())
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .connect_timeout(options.connect_timeout)
+        .timeout(options.request_timeout)
+        .pool_idle_timeout(POOL_IDLE)
+        .pool_max_idle_per_host(options.connections)
+        .tcp_nodelay(true)
 }
 
 impl IoApi for HttpIoApi {
@@ -147,7 +157,13 @@ async fn observe(request: RequestBuilder, key: &SecretString) -> Observation {
     key.set_sensitive(true);
     match request.header(KEY_HEADER, key).send().await {
         Ok(response) => Observation::Answered(answered(response).await),
-        Err(error) => failed(&error),
+        Err(error) => {
+            let seen = failed(&error);
+            if seen == Observation::NotConnected {
+                warn!(code = unreached(&error), "IO not reached");
+            }
+            seen
+        }
     }
 }
 
@@ -194,11 +210,61 @@ fn failed(error: &reqwest::Error) -> Observation {
 
 fn was_reset(error: &reqwest::Error) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
-    std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source())
+    causes(error)
         .filter_map(|error| error.downcast_ref::<std::io::Error>())
         .any(|error| matches!(error.kind(), ConnectionReset | ConnectionAborted | BrokenPipe))
 }
 
+/// Why no connection was made, for the log: an expired certificate and a closed port are mended by
+/// different people. Bounded.
+fn unreached(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        return "connect-timeout";
+    }
+    causes(error).find_map(cause_code).unwrap_or("name-or-network")
+}
+
+fn cause_code(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls_code(error));
+    }
+    let error = error.downcast_ref::<std::io::Error>()?;
+    if error.kind() == std::io::ErrorKind::ConnectionRefused {
+        return Some("refused");
+    }
+    // What TLS says travels inside I/O errors, and is not among their sources.
+    cause_code(error.get_ref()?)
+}
+
+fn tls_code(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    let rustls::Error::InvalidCertificate(fault) = error else { return "tls" };
+    match fault {
+        Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => "tls-certificate-dates",
+        NotValidForName | NotValidForNameContext { .. } => "tls-certificate-name",
+        UnknownIssuer => "tls-certificate-issuer",
+        _ => "tls-certificate",
+    }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+#[cfg(test)]
+#[path = "misbehaving.rs"]
+mod misbehaving;
 #[cfg(test)]
 #[path = "http_tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "http_tls_tests.rs"]
+mod tls_tests;

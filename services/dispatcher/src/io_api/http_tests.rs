@@ -1,115 +1,20 @@
 //! The adapter against a server that misbehaves, on real sockets of this machine.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use super::super::{Evidence, Misconfigured};
+use super::misbehaving::{CODE, Does, ULID, api, person, read_request, request, serve, server, submit};
 use super::*;
 
-const CODE: &str = "RSSMRA85T10A562S";
-const ULID: &str = "01HMVM9W74RWH93NT1EYNKKNNR";
-
-/// What the server does once it has read the whole request.
-#[derive(Clone, Copy)]
-enum Does {
-    Answer(&'static str),
-    Fin,
-    Reset,
-    Silence,
-    /// The head, then one byte at a time for ever.
-    Drip(&'static str),
-    /// The head, then bytes for ever.
-    Flood(&'static str),
-}
-
-struct Server {
-    url: Url,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn server(does: Does) -> Server {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::parse(&format!("http://{}/api/v1/", listener.local_addr().unwrap())).unwrap();
-    let task = tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(misbehave(stream, does));
-        }
-    });
-    Server { url, task }
-}
-
-async fn misbehave(mut stream: TcpStream, does: Does) {
-    read_request(&mut stream).await;
-    match does {
-        Does::Answer(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
-        Does::Fin => {}
-        Does::Reset => stream.set_zero_linger().unwrap(),
-        Does::Silence => std::future::pending().await,
-        Does::Drip(head) => {
-            stream.write_all(head.as_bytes()).await.unwrap();
-            while stream.write_all(b" ").await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-        Does::Flood(head) => {
-            stream.write_all(head.as_bytes()).await.unwrap();
-            while stream.write_all(&[b' '; 4096]).await.is_ok() {}
-        }
-    }
-}
-
-/// Head and body, by `Content-Length`.
-async fn read_request(stream: &mut TcpStream) -> String {
-    let mut bytes = Vec::new();
-    loop {
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-            if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
-                return text;
-            }
-        }
-        if stream.read_buf(&mut bytes).await.unwrap() == 0 {
-            return text;
-        }
-    }
-}
-
-fn api(base_url: Url) -> HttpIoApi {
-    HttpIoApi::new(&HttpOptions {
-        base_url,
-        connect_timeout: Duration::from_secs(2),
-        request_timeout: Duration::from_secs(3),
-        connections: 4,
-    })
-    .unwrap()
-}
-
-fn person() -> FiscalCode {
-    FiscalCode::parse(CODE).unwrap()
-}
-
-fn request() -> DispatchRequest {
-    serde_json::from_value(serde_json::json!({
-        "v": 1, "ente": "borgochiaro", "servizio": "alloggi-sociali", "pratica": "P-1",
-        "messaggio": "alloggi-protocollo", "chiave": "k", "evento": "e", "caso": "c", "slot": 0, "attempt": 1,
-        "codice_fiscale": CODE,
-        "content": {"subject": "Domanda protocollata", "markdown": "testo", "require_secure_channels": true},
-        "livello": "ADVANCED", "in_dubbio": "hold", "testo": "0123456789abcdef", "dovuto_ms": 0
-    }))
-    .unwrap()
-}
-
-async fn submit(url: Url) -> Call<SubmitAnswer> {
-    api(url).submit(&SecretString::from("chiave"), &request()).await
-}
+/// What is taken of an answer without end: the cap, and what lies in buffers of both kernels.
+const MOST_TAKEN: u64 = 32 << 20;
+/// A 201 as documented, packed: `{"id":"…"}`.
+const PACKED: &[u8] = b"HTTP/1.1 201 Created\r\nContent-Encoding: gzip\r\nContent-Length: 55\r\n\r\n\
+    \x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xabV\xcaLQ\xb2R20\xf4\xf0\x0d\xf3\xb5\x0c77\x09\x0a\xf7\xb04\xf6\x0b1t\x8d\xf4\xf3\xf6\xf6\xf3\x0bR\xaa\x05\x00\xd0\xde{\xf1#\x00\x00\x00";
 
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
@@ -144,11 +49,46 @@ async fn what_each_misbehaviour_is_taken_for() {
             created(None),
         ),
         (
-            "201 of 100 MB",
-            Does::Flood("HTTP/1.1 201 Created\r\nContent-Length: 100000000\r\n\r\n"),
+            "201 of 1 GB",
+            Does::Flood("HTTP/1.1 201 Created\r\nContent-Length: 1073741824\r\n\r\n"),
             "201",
             created(None),
         ),
+        // Not unpacked, so that no small answer grows in memory; whatever it holds, it is created.
+        ("201 packed", Does::Bytes(PACKED), "201", created(None)),
+        (
+            "201 as HTML",
+            Does::Answer("HTTP/1.1 201 Created\r\nContent-Length: 6\r\n\r\n<html>"),
+            "201",
+            created(None),
+        ),
+        (
+            "201 without an id",
+            Does::Answer("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"),
+            "201",
+            created(None),
+        ),
+        (
+            "201 with a number for an id",
+            Does::Answer("HTTP/1.1 201 Created\r\nContent-Length: 17\r\n\r\n{\"id\":1234567890}"),
+            "201",
+            created(None),
+        ),
+        (
+            "201, then RST",
+            Does::AnswerAndReset("HTTP/1.1 201 Created\r\nContent-Length: 90\r\n\r\n{"),
+            "201",
+            created(None),
+        ),
+        (
+            "201 in pieces that are none",
+            Does::Answer("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+            "201",
+            created(None),
+        ),
+        ("part of a head, then RST", Does::AnswerAndReset("HTTP/1.1 20"), "none", unknown(Evidence::Reset)),
+        ("part of a head, then FIN", Does::Answer("HTTP/1.1 20"), "none", unknown(Evidence::Closed)),
+        ("a head without end", Does::Flood("HTTP/1.1 201 Created\r\nX: "), "none", unknown(Evidence::Closed)),
         (
             "201 without end",
             Does::Flood("HTTP/1.1 201 Created\r\nConnection: close\r\n\r\n"),
@@ -162,12 +102,6 @@ async fn what_each_misbehaviour_is_taken_for() {
             created(None),
         ),
         (
-            "redirect",
-            Does::Answer("HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"),
-            "3xx",
-            SubmitAnswer::Misconfigured(Misconfigured::Redirect),
-        ),
-        (
             "502 as HTML",
             Does::Answer("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>"),
             "502",
@@ -178,6 +112,9 @@ async fn what_each_misbehaviour_is_taken_for() {
         let server = server(does).await;
         let call = submit(server.url.clone()).await;
         assert_eq!((call.status, &call.answer), (status, &answer), "{row}");
+        assert_eq!(server.requests(), 1, "{row}: sent once");
+        let flooded = server.saw.flooded.load(Ordering::SeqCst);
+        assert!(flooded < MOST_TAKEN, "{row}: {flooded} bytes taken");
     });
     futures_util::future::join_all(checks).await;
 }
@@ -188,13 +125,53 @@ async fn what_fails_before_the_request_leaves_is_not_sent() {
     let silent = server(Does::Silence).await;
     let mut tls = silent.url.clone();
     tls.set_scheme("https").unwrap();
+    let (full, _waiting) = full_backlog().await;
     let rows = [
         ("refused port", Url::parse(&format!("http://{port}/")).unwrap()),
+        ("a name that does not exist (RFC 6761)", Url::parse("http://io.invalid/").unwrap()),
         ("TLS to a server that is silent", tls),
+        ("a host that drops what it is sent", full),
     ];
     for (row, url) in rows {
         let call = submit(url).await;
         assert_eq!((call.status, call.answer), ("none", SubmitAnswer::NotSent), "{row}");
+    }
+    assert_eq!(silent.requests(), 0);
+}
+
+/// A port whose queue of connections is full: Linux drops further ones without a word.
+async fn full_backlog() -> (Url, (TcpListener, Vec<TcpStream>)) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await
+    {
+        waiting.push(stream.unwrap());
+    }
+    (Url::parse(&format!("http://{address}/")).unwrap(), (listener, waiting))
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_the_key_goes_nowhere_else() {
+    for status in [301, 302, 303, 307, 308] {
+        let elsewhere = server(Does::Silence).await;
+        let answer: Arc<str> =
+            format!("HTTP/1.1 {status} X\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", elsewhere.url).into();
+        let redirecting = serve(move |mut stream, saw| {
+            let answer = Arc::clone(&answer);
+            async move {
+                read_request(&mut stream).await;
+                saw.requests.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        })
+        .await;
+        let call = submit(redirecting.url.clone()).await;
+        let paused = SubmitAnswer::Misconfigured(Misconfigured::Redirect);
+        assert_eq!((call.status, call.answer), ("3xx", paused), "{status}");
+        assert_eq!((redirecting.requests(), elsewhere.connections()), (1, 0), "{status}");
     }
 }
 
