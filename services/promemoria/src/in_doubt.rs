@@ -45,8 +45,12 @@ fn list(doubts: &[Doubt<'_>]) -> Report {
         push(
             &mut text,
             format_args!(
-                "{}  {since}  {:<12} {:<48} {pratica}  {}\n",
-                doubt.chiave, doubt.ente.id, doubt.planned.rule, doubt.why
+                "{}  {since}  {:<12} {:<48} {pratica}  {}  {}\n",
+                doubt.chiave,
+                doubt.ente.id,
+                doubt.planned.rule,
+                doubt.why,
+                policy_for_people(doubt)
             ),
         );
     }
@@ -66,9 +70,20 @@ fn list(doubts: &[Doubt<'_>]) -> Report {
             "pratica": crate::shown::shown(&doubt.case.pratica),
             "since": instant::machine(instant::of_ms(doubt.since_ms), doubt.ente.fuso),
             "why": doubt.why,
+            "politica": doubt.policy().as_str(),
+            "until": doubt.gives_up_ms().map(|ms| instant::machine(instant::of_ms(ms), doubt.ente.fuso)),
         })
     });
     Report::with_findings(text, json!({ "in_doubt": items.collect::<Value>() }), !doubts.is_empty())
+}
+
+/// `hold`, or until when it waits.
+fn policy_for_people(doubt: &Doubt<'_>) -> String {
+    let policy = doubt.policy().as_str();
+    match doubt.gives_up_ms() {
+        Some(ms) => format!("{policy} {}", instant::people(instant::of_ms(ms), doubt.ente.fuso)),
+        None => policy.to_owned(),
+    }
 }
 
 /// The doubts that were named; every key must be one.

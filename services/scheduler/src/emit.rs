@@ -7,13 +7,14 @@ use bytes::Bytes;
 use shared::arrival::context;
 use shared::broker::{Outgoing, Publisher, topology};
 use shared::domain::case::{Case, Motivo, Planned};
-use shared::domain::catalogue::{Catalogue, InDubbio};
+use shared::domain::catalogue::{Catalogue, InDubbio, Ruling};
 use shared::domain::ente::Ente;
 use shared::domain::plan::{Context, Due, fire};
 use shared::outbox::Outbox;
+use shared::store::inspect::EXPIRED;
 use shared::store::keys::Kind;
 use shared::store::{CaseStore, Claimed, StoreError};
-use shared::wire::telling::{in_doubt, message_ref, not_sent, office};
+use shared::wire::telling::{assumed, given_up, in_doubt, message_ref, not_sent, office};
 use shared::wire::{FollowRequest, Outcome, RecipientHash, RenderRequest, VERSION};
 use tracing::{error, warn};
 
@@ -33,6 +34,9 @@ pub(crate) struct Claiming {
 
 /// A case that changed while it was looked at again is looked at once more after this, milliseconds.
 const LOOK_AGAIN_MS: i64 = 200;
+
+/// Why a message is in doubt whose dispatcher did not come back.
+const LEASE_ENDED: &str = "lease-ended";
 
 /// Ages of a sent message at which its status is asked for, milliseconds: the number of those past is the
 /// number of the asking.
@@ -58,15 +62,15 @@ enum After {
     Finish(String),
     /// It is no longer in flight.
     Done,
-    /// It comes again after so many milliseconds.
-    Later(i64),
+    /// It is in doubt; what happens to it, and after how many milliseconds.
+    Rule(Ruling, i64),
 }
 
 /// What an entry leads to.
 struct Step {
     entry: Claimed,
     work: Option<Outgoing>,
-    outcome: Option<Outcome>,
+    outcomes: Vec<Outcome>,
     after: After,
 }
 
@@ -142,7 +146,12 @@ impl<P: Publisher> Emitter<P> {
         });
         let Some((case, planned)) = due else {
             error!(ente = %ctx.ente.id, "due work without its record");
-            return Step { entry, work: None, outcome: None, after: After::Finish("perso".to_owned()) };
+            return Step {
+                entry,
+                work: None,
+                outcomes: Vec::new(),
+                after: After::Finish("perso".to_owned()),
+            };
         };
         if entry.member.kind == Kind::Follow {
             return follow(ctx, entry, case, planned);
@@ -168,16 +177,21 @@ impl<P: Publisher> Emitter<P> {
                     traceparent: None,
                 };
                 let id = format!("{}/{}", request.message.chiave, entry.emission);
-                Step { work: work("render", id, &request), entry, outcome: None, after: After::Nothing }
+                Step {
+                    work: work("render", id, &request),
+                    entry,
+                    outcomes: Vec::new(),
+                    after: After::Nothing,
+                }
             }
             Due::Office => {
                 let outcome = office(ctx, case, &entry.member.case, planned, self.hash());
                 let after = After::Finish("maturata".to_owned());
-                Step { entry, work: None, outcome: Some(outcome), after }
+                Step { entry, work: None, outcomes: vec![outcome], after }
             }
             Due::Discard(motivo) => self.discard(ctx, entry, (case, planned), motivo),
             Due::Gone => {
-                Step { entry, work: None, outcome: None, after: After::Finish("annullato".to_owned()) }
+                Step { entry, work: None, outcomes: Vec::new(), after: After::Finish("annullato".to_owned()) }
             }
         }
     }
@@ -189,22 +203,47 @@ impl<P: Publisher> Emitter<P> {
         Step {
             entry,
             work: None,
-            outcome: Some(outcome),
+            outcomes: vec![outcome],
             after: After::Finish(format!("scartato|{}", motivo.as_str())),
         }
     }
 
     /// A lease that ended after the point of no return: nobody knows whether it was sent.
     fn doubt(&self, ctx: &Context<'_>, entry: Claimed, case: &Case, planned: &Planned) -> Step {
+        let about = (case, planned);
+        if entry.progress.gives_up() {
+            return self.expired(ctx, entry, about);
+        }
         let policy = policy(ctx, &planned.rule).unwrap_or(self.in_doubt);
-        let politica = if policy == InDubbio::Resend { "resend" } else { "hold" };
-        let outcome = in_doubt(ctx, case, &entry.member.case, planned, self.hash())
-            .telling(&entry.emission.to_string())
-            .with("politica", politica)
-            .with("tentativo", entry.emission);
-        let after =
-            if policy == InDubbio::Resend { After::Later(self.resend_after_ms) } else { After::Nothing };
-        Step { entry, work: None, outcome: Some(outcome), after }
+        let doubts = entry.progress.doubts_before();
+        let ruling = policy.ruling(doubts, planned.useful_until_ms);
+        let after_ms = match ruling {
+            Ruling::Resend => self.resend_after_ms,
+            // The first millisecond after its use.
+            Ruling::ExpireAt(end) => end.saturating_sub(ctx.now_ms()).saturating_add(1),
+            Ruling::Hold | Ruling::AssumeSent => 0,
+        };
+        let outcome = match ruling {
+            Ruling::AssumeSent => {
+                self.metrics.message(&ctx.ente.id, &planned.rule, "inviato");
+                assumed(ctx, case, &entry.member.case, planned, self.hash())
+            }
+            Ruling::Hold | Ruling::Resend | Ruling::ExpireAt(_) => {
+                in_doubt(ctx, case, &entry.member.case, planned, self.hash())
+                    .telling(&(doubts + 1).to_string())
+                    .with("politica", ruling.policy().as_str())
+                    .with("tentativo", doubts + 1)
+            }
+        };
+        Step { entry, work: None, outcomes: vec![outcome], after: After::Rule(ruling, after_ms) }
+    }
+
+    /// A doubt whose message is of no use any more, by policy `expire`.
+    fn expired(&self, ctx: &Context<'_>, entry: Claimed, (case, planned): (&Case, &Planned)) -> Step {
+        let outcome = given_up(ctx, case, &entry.member.case, planned, (EXPIRED, self.hash()));
+        self.metrics.message(&ctx.ente.id, &planned.rule, "fallito");
+        let after = After::Finish(format!("fallito|{EXPIRED}"));
+        Step { entry, work: None, outcomes: vec![outcome], after }
     }
 
     /// Publishes the work and the outcomes, then settles what needs it. What could not be published comes
@@ -219,11 +258,7 @@ impl<P: Publisher> Emitter<P> {
             warn!(ente, unconfirmed = confirmed, "due work was not confirmed, its lease brings it back");
         }
         for step in steps {
-            let Some(outcome) = step.outcome else {
-                self.settle(ente, &step.entry, step.after).await?;
-                continue;
-            };
-            if self.outbox.tell(vec![outcome]).await {
+            if step.outcomes.is_empty() || self.outbox.tell(step.outcomes).await {
                 self.settle(ente, &step.entry, step.after).await?;
             }
         }
@@ -235,7 +270,7 @@ impl<P: Publisher> Emitter<P> {
             After::Nothing => true,
             After::Finish(what) => self.store().finish(ente, entry, &what).await?,
             After::Done => self.store().done(ente, entry).await?,
-            After::Later(ms) => self.store().doubt(ente, entry, "lease-ended", ms).await?,
+            After::Rule(ruling, ms) => self.store().rule(ente, entry, LEASE_ENDED, (ruling, ms)).await?,
         };
         if !ours {
             warn!(ente, "an entry was settled by another before");
@@ -276,7 +311,7 @@ fn follow(ctx: &Context<'_>, entry: Claimed, case: &Case, planned: &Planned) -> 
         .or_else(|| case.things.get(&planned.thing)?.values().flatten().last())
         .and_then(|fact| fact.recipient.clone());
     let (Some(inviato_ms), Some(io_id), Some(codice_fiscale)) = (sent, io_id, recipient) else {
-        return Step { entry, work: None, outcome: None, after: After::Done };
+        return Step { entry, work: None, outcomes: Vec::new(), after: After::Done };
     };
     let age = ctx.now_ms() - inviato_ms;
     let asked = ASKING_MS.iter().filter(|after| **after < age).count();
@@ -284,7 +319,7 @@ fn follow(ctx: &Context<'_>, entry: Claimed, case: &Case, planned: &Planned) -> 
     message.attempt = u32::try_from(asked).unwrap_or(u32::MAX);
     let id = format!("{}/stato/{asked}", message.chiave);
     let request = FollowRequest { v: VERSION, message, codice_fiscale, io_id, inviato_ms };
-    Step { work: work("follow", id, &request), entry, outcome: None, after: After::Nothing }
+    Step { work: work("follow", id, &request), entry, outcomes: Vec::new(), after: After::Nothing }
 }
 
 fn work(routing_key: &str, id: String, body: &impl serde::Serialize) -> Option<Outgoing> {

@@ -10,6 +10,7 @@ pub mod fault;
 pub mod fields;
 pub mod fiscal_code;
 mod hex;
+pub mod message_state;
 pub mod permits;
 pub mod plan;
 pub mod render;

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -17,6 +18,8 @@ use crate::domain::catalogue::InDubbio;
 
 /// The hash key for trial. Not a secret: it is public, hence only where nobody else listens.
 const TRIAL_KEY: &str = "promemoria trial key, not for production";
+/// How long IO's gateway may hold a request (io-api.md section 1): a copy must not overtake the first.
+const GATEWAY_HOLDS: Duration = Duration::from_mins(3);
 /// The least bytes of a hash key: 128 bits.
 const SHORTEST_KEY: usize = 16;
 
@@ -225,9 +228,12 @@ fn io(section: &mut Section) -> Option<(Io, bool)> {
         section.fault("connect_timeout", "must not be longer than request_timeout");
     }
     let concurrency = section.get("concurrency", kinds::count(1..=4096));
-    let in_doubt =
-        section.get("in_doubt", kinds::one_of(&[("hold", InDubbio::Hold), ("resend", InDubbio::Resend)]));
+    let in_doubt = section.get("in_doubt", kinds::one_of(&InDubbio::ALL));
     let resend_after = section.get("resend_after", kinds::duration);
+    if resend_after <= GATEWAY_HOLDS {
+        section
+            .fault("resend_after", "must be longer than the 180 s for which IO's gateway may hold a request");
+    }
     let track_status = section.get("track_status", kinds::flag);
     let (base_url, endpoint) = base?;
     let io = Io {

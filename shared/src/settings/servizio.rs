@@ -62,8 +62,7 @@ fn messaggio(section: &mut Section) -> MessaggioEnte {
         giorni_prima: section.opt("giorni_prima", days()),
         giorni_prima_per_permesso: section.map("giorni_prima_per_permesso", days()),
         ora: ora(section),
-        in_dubbio: section
-            .opt("in_dubbio", kinds::one_of(&[("hold", InDubbio::Hold), ("resend", InDubbio::Resend)])),
+        in_dubbio: section.opt("in_dubbio", kinds::one_of(&InDubbio::ALL)),
         titolo: section.opt("titolo", kinds::text),
         corpo: modello(section),
         pulsante: section.table("pulsante", pulsante),

@@ -7,8 +7,10 @@ use redis::Value;
 
 use super::keys::{CaseId, Kind, Member};
 use super::progress::RawProgress;
+use super::redis_ledger::assumed;
 use super::{Redis, StoreError};
 use crate::domain::case::{Case, EventKey, PersonKey, Progress, Things};
+use crate::domain::catalogue::Ruling;
 use crate::domain::plan::Action;
 
 /// The scheduler's side of the store.
@@ -254,15 +256,25 @@ impl CaseStore {
         }
     }
 
-    /// Records that nobody knows whether a message was sent; it is sent again after `again_ms`.
-    pub async fn doubt(
+    /// Records what is to happen to a message of which nobody knows whether it was sent: it is due again, or
+    /// given up, after so many milliseconds.
+    pub async fn rule(
         &self,
         ente: &str,
         entry: &Claimed,
         why: &str,
-        again_ms: i64,
+        (ruling, after_ms): (Ruling, i64),
     ) -> Result<bool, StoreError> {
-        self.settle(ente, entry, &["DOUBT", why, &again_ms.to_string()]).await
+        let after = after_ms.max(0).to_string();
+        match ruling {
+            Ruling::Hold => self.settle(ente, entry, &["DOUBT", why, "-1", ""]).await,
+            Ruling::Resend => self.settle(ente, entry, &["DOUBT", why, &after, ""]).await,
+            Ruling::ExpireAt(_) => self.settle(ente, entry, &["DOUBT", why, &after, "x"]).await,
+            // Whether it went STANDARD for want of Premium is not known: the case is looked at again.
+            Ruling::AssumeSent => {
+                self.settle(ente, entry, &["OVER", &assumed(None, entry.emission), "-1", "1"]).await
+            }
+        }
     }
 
     /// Takes a looked-at-again entry out of the in-flight set.

@@ -117,6 +117,8 @@ pub enum Decision {
 
 /// Why a message in doubt was given up, as its outcome and the store say it.
 pub const DROPPED: &str = "in-doubt-dropped";
+/// Why a message in doubt was given up by policy `expire`: its use ended.
+pub const EXPIRED: &str = "in-doubt-expired";
 
 impl Inspector {
     /// On a connection.
@@ -169,7 +171,8 @@ impl Inspector {
         self.write(ente, member, seen, (&progress, to)).await
     }
 
-    /// Puts a message that was given up back in doubt, as it was `before`.
+    /// Puts a message that was given up back in doubt, as it was `before`, but for a deadline: it waits for an
+    /// operator.
     pub async fn undo(
         &self,
         ente: &str,
@@ -177,7 +180,7 @@ impl Inspector {
         seen: &RawProgress,
         before: &RawProgress,
     ) -> Result<Option<RawProgress>, StoreError> {
-        self.write(ente, member, seen, (&before.0, Shelf::Doubt.key())).await
+        self.write(ente, member, seen, (&before.held(), Shelf::Doubt.key())).await
     }
 
     async fn write(

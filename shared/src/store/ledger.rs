@@ -36,7 +36,8 @@ pub enum Fence {
     /// No: it ended before. For a message that was sent this is the sending, also when its status has
     /// been learnt since. Its outcome may not have been told: tell it again.
     Settled(Settlement),
-    /// No: an earlier try was abandoned. The intent is not recorded.
+    /// No: this emission is in doubt already. The intent is not recorded; what was told of the doubt may not
+    /// have been heard: tell it again.
     Abandoned,
 }
 
@@ -57,6 +58,15 @@ pub enum Settlement {
         /// When, Unix milliseconds.
         inviato_ms: i64,
     },
+    /// Nobody knows, and policy `assume_sent` takes it as sent. Final, unless IO's answer comes after all.
+    Assumed {
+        /// Level at which it may have gone, where it is known.
+        level: Option<Level>,
+        /// As of [`Settlement::Sent`].
+        ripiego: bool,
+        /// When, Unix milliseconds.
+        inviato_ms: i64,
+    },
     /// Deliberately not sent. Final.
     Discarded {
         /// `motivo` of `messaggio.scartato`.
@@ -69,13 +79,14 @@ pub enum Settlement {
     },
     /// The request left and no answer came.
     InDoubt {
-        /// `Hold`: it waits for an operator. `Resend`: it is due again after `after`, once.
+        /// `Hold`: it waits for an operator. `Resend`: it is due again after `after`, once. `Expire`: it waits
+        /// for an operator, and after `after` it is given up.
         politica: InDubbio,
         /// Bounded name of what was seen.
         evidence: Cow<'static, str>,
         /// Which doubt of this message it is, from 1.
         tentativo: u32,
-        /// For `Resend`: longer than a gateway can hold the first try.
+        /// For `Resend` longer than a gateway can hold the first try; for `Expire` the rest of its use.
         after: Option<Duration>,
     },
     /// Due again later.
@@ -124,7 +135,7 @@ pub enum Settled {
 pub struct History {
     /// Retries that burned an attempt.
     pub failures: u32,
-    /// Doubts, of which at most one is resent.
+    /// Doubts before this emission, of which at most one is resent.
     pub doubts: u32,
 }
 
@@ -140,7 +151,8 @@ pub trait Ledger: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Fence, StoreError>> + Send;
 
     /// Records what came of it, by compare-and-set: an ended message stays as it ended, with the one
-    /// exception of a doubt, which a late `Sent` of the same emission closes.
+    /// exceptions: a doubt is closed by a late answer to the same emission, and a late `Sent` also ends what is
+    /// only assumed to be sent, or waits to be sent again.
     fn settle(
         &self,
         message: &MessageRef,

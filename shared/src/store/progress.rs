@@ -1,6 +1,7 @@
 //! How far a message has come, as the store writes it (`scripts/prelude.lua`).
 
 use crate::domain::case::Progress;
+use crate::domain::message_state::{Count, End, State};
 
 /// One value of the hash `s:<case>`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,10 +74,62 @@ impl RawProgress {
         format!("A|{}|{}|r", self.emissions(), self.failures())
     }
 
-    /// Times its outcome was unknown.
+    /// Times its outcome was unknown before this emission.
     #[must_use]
-    pub fn doubts(&self) -> u32 {
-        u32::from(self.is_in_doubt() || (self.part(0) != Some("F") && self.part(3) == Some("r")))
+    pub fn doubts_before(&self) -> u32 {
+        let again = match self.part(0) {
+            Some("F") => None,
+            Some("D") => self.part(5),
+            _ => self.part(3),
+        };
+        u32::from(again == Some("r"))
+    }
+
+    /// It is in doubt, and to be given up when it is due.
+    #[must_use]
+    pub fn gives_up(&self) -> bool {
+        self.is_in_doubt() && self.part(6) == Some("x")
+    }
+
+    /// The same doubt, without a deadline.
+    pub(super) fn held(&self) -> String {
+        self.0.strip_suffix("|x").map_or_else(|| self.0.clone(), |doubt| format!("{doubt}|"))
+    }
+
+    /// The emission that may have been sent, of a message that is only assumed to be.
+    #[must_use]
+    pub fn assumed(&self) -> Option<u32> {
+        let assumed = self.ended() == Some("inviato") && self.parts().count() == 6;
+        assumed.then(|| self.part(4)?.parse().ok()).flatten()
+    }
+
+    /// The state in full; `None` if the text is none.
+    #[must_use]
+    pub fn state(&self) -> Option<State> {
+        let text = |place| self.part(place).unwrap_or("").to_owned();
+        let count =
+            Count { emission: self.emissions(), failures: self.failures(), again: self.doubts_before() > 0 };
+        Some(match self.part(0)? {
+            "" | "A" => State::Armed(count),
+            "E" => State::Emitted(count),
+            "I" => State::Leaving(count, text(4)),
+            "D" => State::Doubt { count, why: text(3), gives_up: self.gives_up() },
+            "F" => State::Over(self.end()?),
+            _ => return None,
+        })
+    }
+
+    fn end(&self) -> Option<End> {
+        let detail = |place| self.detail(place).unwrap_or("").to_owned();
+        let what = self.ended()?;
+        Some(match (what, self.assumed()) {
+            ("inviato", Some(emission)) => End::Assumed { level: detail(0), emission },
+            ("inviato" | "consegnato" | "rifiutato", _) => End::Sent { level: detail(0), io_id: detail(1) },
+            _ => {
+                let text = self.0.strip_prefix("F|")?;
+                End::NotSent(text.rsplit_once('|').map_or(text, |(what, _)| what).to_owned())
+            }
+        })
     }
 
     /// Times it failed and was tried again.
@@ -114,6 +167,32 @@ mod tests {
         assert_eq!((doubt.doubt(), doubt.emissions(), doubt.failures()), (Some("timeout"), 2, 1));
         assert_eq!(doubt.sent_again(), "A|2|1|r");
         assert_eq!(RawProgress("E|2|1".to_owned()).doubt(), None);
+    }
+
+    #[test]
+    fn each_form_is_a_state() {
+        let count = |emission, failures, again| Count { emission, failures, again };
+        let doubt =
+            |again, gives_up| State::Doubt { count: count(2, 1, again), why: "reset".to_owned(), gives_up };
+        let not_sent = |what: &str| State::Over(End::NotSent(what.to_owned()));
+        let level = "STANDARD".to_owned();
+        let rows = [
+            ("", State::Armed(Count::default())),
+            ("A|2|1|r", State::Armed(count(2, 1, true))),
+            ("E|2|1", State::Emitted(count(2, 1, false))),
+            ("I|2|1||0a", State::Leaving(count(2, 1, false), "0a".to_owned())),
+            ("D|2|1|reset|17", doubt(false, false)),
+            ("D|2|1|reset|17|r|", doubt(true, false)),
+            ("D|2|1|reset|17||x", doubt(false, true)),
+            ("F|inviato|STANDARD||2|17", State::Over(End::Assumed { level: level.clone(), emission: 2 })),
+            ("F|consegnato|STANDARD|01A|17", State::Over(End::Sent { level, io_id: "01A".to_owned() })),
+            ("F|annullato|17", not_sent("annullato")),
+            ("F|fallito|in-doubt-expired|17", not_sent("fallito|in-doubt-expired")),
+        ];
+        for (text, state) in rows {
+            assert_eq!(RawProgress(text.to_owned()).state(), Some(state), "{text}");
+        }
+        assert_eq!(RawProgress("?|1".to_owned()).state(), None);
     }
 
     #[test]

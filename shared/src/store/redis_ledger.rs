@@ -74,7 +74,7 @@ impl Ledger for RedisLedger {
     }
 
     async fn settle(&self, message: &MessageRef, settlement_: &Settlement) -> Result<Settled, StoreError> {
-        let change = Change::of(settlement_);
+        let change = Change::of(settlement_, message.attempt);
         let mut call = self.redis.scripts.settle.prepare_invoke();
         call.key(self.redis.ente(&message.ente))
             .arg(&case(message)?[..])
@@ -102,7 +102,7 @@ impl Ledger for RedisLedger {
 
     async fn history(&self, message: &MessageRef) -> Result<History, StoreError> {
         let progress = self.progress(message).await?;
-        Ok(History { failures: progress.failures(), doubts: progress.doubts() })
+        Ok(History { failures: progress.failures(), doubts: progress.doubts_before() })
     }
 
     async fn standard_for(&self, ente: &str, time: Duration) -> Result<(), StoreError> {
@@ -134,23 +134,27 @@ struct Change {
 }
 
 impl Change {
-    fn of(settlement: &Settlement) -> Self {
+    fn of(settlement: &Settlement, emission: u32) -> Self {
         let message = |parts: &[&str]| Self::new(Kind::Message, parts);
         let follow = |parts: &[&str]| Self::new(Kind::Follow, parts);
         match settlement {
             Settlement::Sent { io_id, level, ripiego, follow, .. } => {
                 let what = format!("inviato|{}|{}", level.as_str(), io_id.as_deref().unwrap_or(""));
                 let asking = if *follow && io_id.is_some() { FIRST_ASKING_MS } else { -1 };
-                message(&["OVER", &what, &asking.to_string(), if *ripiego { "1" } else { "0" }])
+                message(&["SENT", &what, &asking.to_string(), if *ripiego { "1" } else { "0" }])
+            }
+            Settlement::Assumed { level, ripiego, .. } => {
+                message(&["OVER", &assumed(*level, emission), "-1", if *ripiego { "1" } else { "0" }])
             }
             Settlement::Discarded { motivo } => message(&["OVER", &format!("scartato|{motivo}"), "-1", "0"]),
             Settlement::Failed { codice } => message(&["OVER", &format!("fallito|{codice}"), "-1", "0"]),
             Settlement::InDoubt { politica, evidence, after, .. } => {
-                let again = match (politica, after) {
-                    (InDubbio::Resend, Some(after)) => millis(*after),
-                    _ => -1,
+                let (due, gives_up) = match (politica, after) {
+                    (InDubbio::Resend, Some(after)) => (millis(*after), ""),
+                    (InDubbio::Expire, Some(after)) => (millis(*after), "x"),
+                    _ => (-1, ""),
                 };
-                message(&["DOUBT", evidence, &again.to_string()])
+                message(&["DOUBT", evidence, &due.to_string(), gives_up])
             }
             Settlement::Retry { after, burns_attempt } => {
                 let failures = if *burns_attempt { "1" } else { "0" };
@@ -169,16 +173,30 @@ impl Change {
     }
 }
 
+/// The progress of a message that is assumed to be sent, after `F|`.
+pub(super) fn assumed(level: Option<Level>, emission: u32) -> String {
+    format!("inviato|{}||{emission}", level.map_or("", Level::as_str))
+}
+
 /// What a final progress says in the ledger's words. A status learnt since is still the sending.
 fn settlement(progress: &RawProgress) -> Option<Settlement> {
     let detail = |place| progress.detail(place).unwrap_or("").to_owned();
+    let level = match progress.detail(0) {
+        Some("ADVANCED") => Some(Level::Advanced),
+        Some("STANDARD") => Some(Level::Standard),
+        _ => None,
+    };
+    let inviato_ms = progress.ended_ms().unwrap_or(0);
     Some(match progress.ended()? {
+        "inviato" if progress.assumed().is_some() => {
+            Settlement::Assumed { level, ripiego: false, inviato_ms }
+        }
         "inviato" | "consegnato" | "rifiutato" => Settlement::Sent {
             io_id: Some(detail(1)).filter(|id| !id.is_empty()),
-            level: if detail(0) == "ADVANCED" { Level::Advanced } else { Level::Standard },
+            level: level.unwrap_or_default(),
             ripiego: false,
             follow: false,
-            inviato_ms: progress.ended_ms().unwrap_or(0),
+            inviato_ms,
         },
         "scartato" => Settlement::Discarded { motivo: Cow::Owned(detail(0)) },
         "annullato" => Settlement::Discarded { motivo: Cow::Borrowed("annullato") },
@@ -190,6 +208,7 @@ fn settlement(progress: &RawProgress) -> Option<Settlement> {
 fn is_same(stands: &Settlement, wanted: &Settlement) -> bool {
     match (stands, wanted) {
         (Settlement::Sent { io_id: a, .. }, Settlement::Sent { io_id: b, .. }) => a == b,
+        (Settlement::Assumed { .. }, Settlement::Assumed { .. }) => true,
         (a, b) => a == b,
     }
 }

@@ -183,3 +183,24 @@ pub fn in_doubt(
 ) -> Outcome {
     addressed(about(ctx, case, case_id, planned, "messaggio.in-dubbio"), case, planned, hash)
 }
+
+/// The outcome of a planned message that policy `assume_sent` takes as sent, where the level is not known
+/// (`messaggio.inviato` with `presunto`). Its identity is not that of a sending that is known: if IO's answer
+/// comes after all, that one is news.
+#[must_use]
+pub fn assumed(
+    ctx: &Context<'_>,
+    case: &Case,
+    case_id: &[u8; 12],
+    planned: &Planned,
+    hash: &RecipientHash,
+) -> Outcome {
+    let nothing = || serde_json::Value::Null;
+    addressed(about(ctx, case, case_id, planned, "messaggio.inviato"), case, planned, hash)
+        .with("io_id", nothing())
+        .with("livello", nothing())
+        .with("inviato_il", local(ctx, ctx.now_ms()))
+        .with("testo", nothing())
+        .with("presunto", true)
+        .telling("presunto")
+}

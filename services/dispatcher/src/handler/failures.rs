@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use shared::domain::catalogue::InDubbio;
+use shared::domain::catalogue::Ruling;
 use shared::store::ledger::{Ledger, Settlement};
 use shared::store::quota::QuotaStore;
 use shared::wire::{DispatchRequest, MessageRef};
@@ -73,14 +73,36 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
             Ok(history) => history.doubts,
             Err(end) => return Step::End(end),
         };
-        let resend = request.in_dubbio == InDubbio::Resend && doubts == 0;
-        let message = &request.message;
-        warn!(message_key = message.chiave, attempt = message.attempt, evidence, resend, "in doubt");
+        let now_ms = self.parts.clock.now().timestamp_millis();
+        let ruling = request.in_dubbio.ruling(doubts, request.utile_fino_ms);
+        let (message, politica) = (&request.message, ruling.policy());
+        warn!(
+            message_key = message.chiave,
+            attempt = message.attempt,
+            evidence,
+            policy = politica.as_str(),
+            "in doubt"
+        );
+        let after = match ruling {
+            Ruling::AssumeSent => {
+                return Step::Settle(Settlement::Assumed {
+                    level: Some(request.livello),
+                    ripiego: request.ripiego,
+                    inviato_ms: now_ms,
+                });
+            }
+            Ruling::Hold => None,
+            Ruling::Resend => Some(self.parts.policy.resend_after),
+            // The first millisecond after its use.
+            Ruling::ExpireAt(end) => {
+                Some(Duration::from_millis(end.saturating_sub(now_ms).max(0).unsigned_abs() + 1))
+            }
+        };
         Step::Settle(Settlement::InDoubt {
-            politica: if resend { InDubbio::Resend } else { InDubbio::Hold },
+            politica,
             evidence: Cow::Borrowed(evidence),
             tentativo: doubts + 1,
-            after: resend.then_some(self.parts.policy.resend_after),
+            after,
         })
     }
 

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, SecondsFormat};
 use shared::domain::FiscalCode;
-use shared::domain::catalogue::InDubbio;
 use shared::store::ledger::Settlement;
-use shared::wire::{DispatchRequest, MessageRef, Outcome, RecipientHash};
+use shared::wire::{DispatchRequest, Level, MessageRef, Outcome, RecipientHash};
 
 /// `codice` of a message whose attempts are spent.
 pub(super) const ATTEMPTS: &str = "attempts";
@@ -58,7 +57,7 @@ pub(super) fn name(settlement: &Settlement) -> Option<&'static str> {
 
 fn tipo(settlement: &Settlement) -> Option<&'static str> {
     match settlement {
-        Settlement::Sent { .. } => Some("messaggio.inviato"),
+        Settlement::Sent { .. } | Settlement::Assumed { .. } => Some("messaggio.inviato"),
         Settlement::Discarded { .. } => Some("messaggio.scartato"),
         Settlement::Failed { .. } => Some("messaggio.fallito"),
         Settlement::InDoubt { .. } => Some("messaggio.in-dubbio"),
@@ -93,16 +92,18 @@ fn outcome(subject: Subject<'_>, settlement: &Settlement, hash: &RecipientHash) 
             .with("livello", level.as_str())
             .with("inviato_il", instant(*inviato_ms))
             .with("testo", subject.sending.map(|request| request.testo.as_str())),
+        // Another identity than a sending that is known: if the answer comes after all, that one is news.
+        Settlement::Assumed { level, inviato_ms, .. } => outcome
+            .with("io_id", None::<String>)
+            .with("livello", level.map(Level::as_str))
+            .with("inviato_il", instant(*inviato_ms))
+            .with("testo", subject.sending.map(|request| request.testo.as_str()))
+            .with("presunto", true)
+            .telling("presunto"),
         Settlement::Discarded { motivo } => outcome.with("motivo", motivo.as_ref()),
         Settlement::Failed { codice } => outcome.with("codice", codice.as_ref()),
         Settlement::InDoubt { politica, tentativo, .. } => outcome
-            .with(
-                "politica",
-                match politica {
-                    InDubbio::Hold => "hold",
-                    InDubbio::Resend => "resend",
-                },
-            )
+            .with("politica", politica.as_str())
             .with("tentativo", *tentativo)
             .telling(&tentativo.to_string()),
         Settlement::Delivered { io_id } => outcome.with("io_id", io_id.as_str()),

@@ -1,6 +1,7 @@
 //! The doubts of the store, by their message keys.
 
 use shared::domain::case::{Case, Planned};
+use shared::domain::catalogue::InDubbio;
 use shared::domain::ente::Ente;
 use shared::domain::plan::message_key;
 use shared::store::inspect::{Inspector, Seen, Shelf, Window};
@@ -24,6 +25,18 @@ pub(super) struct Doubt<'a> {
     pub(super) progress: RawProgress,
     pub(super) why: String,
     pub(super) since_ms: i64,
+}
+
+impl Doubt<'_> {
+    /// What happens to it unless an operator decides.
+    pub(super) fn policy(&self) -> InDubbio {
+        if self.progress.gives_up() { InDubbio::Expire } else { InDubbio::Hold }
+    }
+
+    /// When it is given up, Unix milliseconds, if it is.
+    pub(super) fn gives_up_ms(&self) -> Option<i64> {
+        self.planned.useful_until_ms.filter(|_| self.progress.gives_up())
+    }
 }
 
 /// Those of one ente, or of all.

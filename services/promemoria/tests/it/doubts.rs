@@ -26,6 +26,10 @@ pub(crate) async fn what_is_armed_and_in_doubt_is_shown_and_decided(trial: &Tria
     put_in_doubt(&redis).await;
     let (list, code) = trial.json(&["in-doubt", "list"]).await;
     assert_eq!((&list["in_doubt"][0]["why"], code), (&json!("timeout"), 1), "{list}");
+    assert_eq!(
+        (&list["in_doubt"][0]["politica"], &list["in_doubt"][0]["until"]),
+        (&json!("hold"), &Value::Null)
+    );
     let chiave = list["in_doubt"][0]["chiave"].as_str().unwrap().to_owned();
     assert_eq!(trial.run(&["in-doubt", "drop", "0123"]).await.code, 1);
     let (resent, code) = trial.json(&["in-doubt", "resend", &chiave]).await;

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use shared::arrival::{Arrival, Before};
 use shared::clock::Clock;
+use shared::domain::catalogue::Ruling;
 use shared::domain::event::CaseEvent;
 use shared::service;
 use shared::store::{CaseStore, Commit, Redis, Unit};
@@ -52,5 +53,5 @@ pub(crate) async fn put_in_doubt(redis: &Redis) {
     let cases = CaseStore::new(redis.clone());
     let claim = cases.claim(ENTE, 10, 60_000, 100).await.unwrap();
     let entry = claim.entries.iter().find(|entry| entry.case.is_some()).expect("something is due");
-    assert!(cases.doubt(ENTE, entry, "timeout", -1).await.unwrap());
+    assert!(cases.rule(ENTE, entry, "timeout", (Ruling::Hold, 0)).await.unwrap());
 }

@@ -60,7 +60,7 @@ const OUTCOMES: [[&str; 3]; 9] = [
     [
         "messaggio.inviato",
         "IO took the message",
-        "`io_id`, `livello` (`STANDARD`, `ADVANCED`), `inviato_il`, `testo` (hash of the text version)",
+        "`io_id`, `livello` (`STANDARD`, `ADVANCED`), `inviato_il`, `testo` (hash of the text version); `presunto`: true, and no `io_id`, where nobody knows and policy `assume_sent` takes it as sent",
     ],
     ["messaggio.consegnato", "IO processed it", "`io_id`"],
     ["messaggio.rifiutato", "IO rejected it after taking it", "`io_id`, `stato`"],
@@ -73,7 +73,7 @@ const OUTCOMES: [[&str; 3]; 9] = [
     [
         "messaggio.in-dubbio",
         "the request left and no answer came",
-        "`politica` (`hold`, `resend`), `tentativo`",
+        "`politica` (`hold`, `resend`, `expire`), `tentativo`",
     ],
     ["ufficio.scadenza-maturata", "an office timer fired", "`timer`, `scadenza`"],
     ["evento.rifiutato", "an event was refused", "`codice`, `motivo`, `evento`"],

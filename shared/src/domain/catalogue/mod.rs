@@ -6,6 +6,7 @@
 
 pub mod check;
 mod docs;
+mod doubt;
 mod example;
 mod fields;
 mod load;
@@ -20,12 +21,13 @@ pub use model::{
     Atteso, Campo, Derivato, Dove, Persona, Regola, RichiestiSe, Servizio, TipoCampo, TipoEvento,
 };
 pub use planning::{
-    Annullamento, Eccezione, InDubbio, InRitardo, Innesco, Messaggio, Momento, Origine, Pianificazione,
-    Premium, Pulsante, Soppressione, Sospensione, Timer, Variabile,
+    Annullamento, Eccezione, InRitardo, Innesco, Messaggio, Momento, Origine, Pianificazione, Premium,
+    Pulsante, Soppressione, Sospensione, Timer, Variabile,
 };
 
 pub use check::{check_ente, ente_faults, ente_gaps};
 pub use docs::events_page;
+pub use doubt::{InDubbio, Ruling};
 pub use example::example_event;
 pub use fields::{FieldInfo, any_holds, holds};
 pub use load::Source;

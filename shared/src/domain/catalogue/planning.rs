@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::doubt::InDubbio;
 use super::model::{Dove, TipoCampo};
 
 /// One message type, `messaggi/<id>.md`: this record as TOML between `+++` lines, then the text.
@@ -267,17 +268,6 @@ pub enum Premium {
     PromemoriaPagamento,
     /// ADVANCED with `third_party_data` when the event carries an attachment, contract `premium.allegati`.
     Allegato,
-}
-
-/// What to do when the outcome of a send is unknown (contract.md section 5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum InDubbio {
-    /// Keep it for an operator: never a second copy.
-    #[default]
-    Hold,
-    /// Send it again, once.
-    Resend,
 }
 
 /// A variable of a message type.

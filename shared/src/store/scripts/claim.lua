@@ -6,6 +6,7 @@ local now = now_ms()
 local entries = {}
 -- Sets and cases are touched once for many members: a call into Redis costs more than the work it does.
 local out_of_fly, into_doubt, into_due, out_of_due, into_fly, cases = {}, {}, {}, {}, {}, {}
+local out_of_doubt = {}
 local function give(member, due, emission, progress)
   entries[#entries + 1] = { member, tostring(due), emission, false, progress }
   cases[#cases + 1] = case_key(string.sub(member, 1, 12))
@@ -14,25 +15,30 @@ local function put(list, score, member)
   list[#list + 1] = score
   list[#list + 1] = member
 end
--- Leases that ended: what may have left is in doubt, the rest is due again.
+-- Leases that ended: what may have left is in doubt, the rest is due again. A doubt stays in flight until
+-- the scheduler has ruled on it: if that one dies first, another is given it.
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', FLY, '-inf', now, 'LIMIT', 0, limit)) do
   local id, slot, kind = string.sub(member, 1, 12), string.sub(member, 13, 14), string.sub(member, 15)
   local progress = kind == 'm' and redis.call('HGET', state_key(id), slot) or ''
+  local p = split(progress or '')
   out_of_fly[#out_of_fly + 1] = member
-  if progress and string.sub(progress, 1, 1) == 'I' then
-    local p = split(progress)
-    -- One that was sent again already is `r`: it waits for an operator now, whatever the policy.
-    local doubt = 'D|' .. p[2] .. '|' .. p[3] .. '|' .. (p[4] == 'r' and 'r' or 'lease-ended') .. '|' .. now
-    redis.call('HSET', state_key(id), slot, doubt)
+  if p[1] == 'I' or p[1] == 'D' then
+    if p[1] == 'I' then
+      progress = 'D|' .. p[2] .. '|' .. p[3] .. '|lease-ended|' .. now .. '|' .. (is_again(p) and 'r' or '') .. '|'
+      redis.call('HSET', state_key(id), slot, progress)
+    end
     put(into_doubt, now, member)
-    give(member, now, tonumber(p[2]), doubt)
-  elseif not (progress and string.sub(progress, 1, 1) == 'F') then
+    put(into_fly, now + lease, member)
+    give(member, now, tonumber(p[2]), progress)
+  elseif p[1] ~= 'F' then
     put(into_due, now, member)
   end
 end
 in_chunks('ZREM', FLY, out_of_fly)
 in_chunks('ZADD', DOUBT, into_doubt)
 in_chunks('ZADD', DUE, into_due)
+in_chunks('ZADD', FLY, into_fly)
+into_fly = {}
 local in_flight = redis.call('ZCARD', FLY)
 local room = math.min(limit - #entries, most - in_flight)
 if room > 0 then
@@ -45,19 +51,26 @@ if room > 0 then
     if kind ~= 'm' then
       put(into_fly, now + lease, member)
       give(member, score, 0, progress or '')
-    elseif not progress or string.sub(progress, 1, 1) ~= 'F' then
+    else
       local p = progress and split(progress) or { 'A', '0', '0' }
-      local emission = tonumber(p[2]) + 1
-      -- `r`: it is sent again after a doubt, and never a third time.
-      local again = (p[1] == 'D' or p[4] == 'r') and '|r' or ''
-      local emitted = 'E|' .. emission .. '|' .. p[3] .. again
-      redis.call('HSET', state_key(id), slot, emitted)
-      put(into_fly, now + lease, member)
-      give(member, score, emission, emitted)
+      if p[1] == 'D' and p[7] == 'x' then
+        put(into_fly, now + lease, member)
+        give(member, score, tonumber(p[2]), progress)
+      elseif p[1] == 'A' or p[1] == 'E' or p[1] == 'D' then
+        local emission = tonumber(p[2]) + 1
+        -- `r`: it is sent again after a doubt, and never a third time.
+        local again = (p[1] == 'D' or is_again(p)) and '|r' or ''
+        local emitted = 'E|' .. emission .. '|' .. p[3] .. again
+        redis.call('HSET', state_key(id), slot, emitted)
+        put(into_fly, now + lease, member)
+        if p[1] == 'D' then out_of_doubt[#out_of_doubt + 1] = member end
+        give(member, score, emission, emitted)
+      end
     end
   end
 end
 in_chunks('ZREM', DUE, out_of_due)
+in_chunks('ZREM', DOUBT, out_of_doubt)
 in_chunks('ZADD', FLY, into_fly)
 for i, blob in ipairs(in_chunks('MGET', nil, cases)) do entries[i][4] = blob end
 return { now, redis.call('EXISTS', ente .. 'std'), in_flight, entries }

@@ -7,6 +7,8 @@ local p = split(progress)
 if p[2] == emission and (p[1] == 'E' or (p[1] == 'I' and p[5] == token)) then
   redis.call('HSET', state_key(id), slot, 'I|' .. emission .. '|' .. p[3] .. '|' .. (p[4] or '') .. '|' .. token)
   redis.call('ZADD', FLY, now_ms() + lasts, id .. slot .. 'm')
+  -- Its lease may have ended meanwhile: what leaves now must not be emitted once more beside it.
+  redis.call('ZREM', DUE, id .. slot .. 'm')
   return { 'GO', progress }
 end
 if p[1] == 'F' then return { 'OVER', progress } end

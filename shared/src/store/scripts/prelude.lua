@@ -5,12 +5,13 @@
 -- endian) and 1 byte of kind: `m` message, `f` follow its status, `r` look at the case again.
 --
 -- Progress of a message, in the hash `s:<case>` under its slot:
---   A|emissions|failures            waits in the schedule (absent: never emitted)
---   E|emissions|failures            emitted
---   I|emissions|failures|r|token    the request may leave at any moment
---   D|emissions|failures|why|since  it may have been sent: in doubt
---   F|what|...|when                 over
--- The fourth part of A, E and I is `r` when it is sent again after a doubt.
+--   A|emissions|failures                 waits in the schedule (absent: never emitted)
+--   E|emissions|failures                 emitted
+--   I|emissions|failures|r|token         the request may leave at any moment
+--   D|emissions|failures|why|since|r|x   it may have been sent: in doubt; `x`: given up when it is due
+--   F|what|...|when                      over
+-- `r` (the fourth part of A, E and I) says that it is sent again after a doubt. A sending that is only
+-- assumed is `F|inviato|level||emission|when`. The transitions are those of `domain/message_state.rs`.
 local ente = KEYS[1]
 local DUE, FLY, DOUBT = ente .. 'due', ente .. 'fly', ente .. 'doubt'
 local function now_ms()
@@ -21,6 +22,11 @@ local function split(state)
   local parts = {}
   for part in string.gmatch(state .. '|', '([^|]*)|') do parts[#parts + 1] = part end
   return parts
+end
+-- Whether it is sent again after a doubt.
+local function is_again(p)
+  if p[1] == 'D' then return p[6] == 'r' end
+  return p[4] == 'r'
 end
 local function case_key(id) return ente .. 'c:' .. id end
 local function state_key(id) return ente .. 's:' .. id end

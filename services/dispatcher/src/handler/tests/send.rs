@@ -296,6 +296,55 @@ async fn a_doubt_is_held_or_resent_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_doubt_that_is_assumed_to_be_sent_ends_flagged_and_without_an_id() {
+    for doubts in [0, 1] {
+        let (handler, world) = handler();
+        *world.history.lock().unwrap() = History { failures: 0, doubts };
+        world.submits.lock().unwrap().push_back(SubmitAnswer::Unknown(Evidence::Gateway));
+        let verdict = dispatch(&handler, json!({"in_dubbio": "assume_sent", "ripiego": true})).await;
+        let (tipo, data) = outcome(&verdict);
+        assert_eq!(tipo, "messaggio.inviato");
+        assert_eq!((&data["presunto"], &data["io_id"]), (&json!(true), &Value::Null));
+        assert_eq!((&data["livello"], &data["testo"]), (&json!("STANDARD"), &json!("0123456789abcdef")));
+        let settlements = world.settlements();
+        let [Settlement::Assumed { level, ripiego, .. }] = settlements.as_slice() else {
+            panic!("{settlements:?}")
+        };
+        assert_eq!((*level, *ripiego), (Some(Level::Standard), true));
+        assert_eq!(
+            handler
+                .metrics()
+                .own
+                .premium_messages
+                .with_label_values(&["borgochiaro", "promemoria-appuntamento"])
+                .get(),
+            0
+        );
+        let sent = dispatch(&handler, json!({})).await;
+        assert_ne!(verdict.outcomes[0].id(), sent.outcomes[0].id(), "an answer after all is news");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_that_expires_is_due_just_after_its_use_and_without_an_end_is_held() {
+    let (handler, world) = handler();
+    let now = handler.parts.clock.now().timestamp_millis();
+    let end = now + 60_000;
+    world.submits.lock().unwrap().extend(vec![SubmitAnswer::Unknown(Evidence::Timeout); 2]);
+    let verdict = dispatch(&handler, json!({"in_dubbio": "expire", "utile_fino_ms": end})).await;
+    assert_eq!(outcome(&verdict), ("messaggio.in-dubbio", json!({"politica": "expire", "tentativo": 1})));
+    let settlements = world.settlements();
+    let [Settlement::InDoubt { after: Some(after), .. }] = settlements.as_slice() else {
+        panic!("{settlements:?}")
+    };
+    let later = handler.parts.clock.now().timestamp_millis() - now;
+    let due = i64::try_from(after.as_millis()).unwrap();
+    assert!((60_001 - later..=60_001).contains(&due), "{due} after {later}");
+    let verdict = dispatch(&handler, json!({"in_dubbio": "expire"})).await;
+    assert_eq!(outcome(&verdict).1["politica"], "hold");
+}
+
+#[tokio::test(start_paused = true)]
 async fn doubts_of_one_message_are_different_outcomes() {
     let (handler, world) = handler();
     let mut ids = Vec::new();

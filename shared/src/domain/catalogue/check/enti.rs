@@ -162,6 +162,9 @@ fn message_choices(at: &mut At<'_>, choices: &ServizioEnte) {
                 at.fault(format!("{key}.giorni_prima"), "must be days before the date, 0 or more");
             }
         }
+        if let Some(policy) = choice.in_dubbio {
+            messages::policy_of(at, &format!("{key}.in_dubbio"), message, policy);
+        }
         if choice.titolo.is_some() || choice.corpo.is_some() || choice.pulsante.is_some() {
             let mut own = message.clone();
             own.titolo = choice.titolo.clone().unwrap_or(own.titolo);

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use super::{At, rules};
 use crate::domain::catalogue::text::{ATTACHMENT, LONGEST_URL, Lengths, Text};
-use crate::domain::catalogue::{Messaggio, Origine, Premium, Pulsante, Service, TipoCampo, Variabile};
+use crate::domain::catalogue::{
+    InDubbio, Messaggio, Origine, Premium, Pulsante, Service, TipoCampo, Variabile,
+};
 use crate::domain::fault::Fault;
 
 /// IO `subject`, UTF-16 units (IO `OpenAPI`, `MessageSubject`).
@@ -27,6 +29,9 @@ pub(super) fn check(service: &Service, message: &Messaggio, faults: &mut Vec<Fau
     if message.pulsante.as_ref().is_some_and(|p| p.url.is_none()) && !message.pagamento {
         at.fault("pulsante.url", "only a payment's button needs none");
     }
+    if let Some(policy) = message.in_dubbio {
+        policy_of(&mut at, "in_dubbio", message, policy);
+    }
     let mut used = texts(&mut at, message, &message.titolo, &message.corpo);
     if let Some(lengths) = body_lengths(message, &message.corpo)
         && lengths.shortest != usize::try_from(message.corpo_minimo).unwrap_or(0)
@@ -40,6 +45,13 @@ pub(super) fn check(service: &Service, message: &Messaggio, faults: &mut Vec<Fau
     }
     for variable in message.variabili.iter().filter(|v| !used.contains(&v.nome)) {
         at.fault("variabili", format!("`{}` is declared and not used", variable.nome));
+    }
+}
+
+/// `expire` gives a message up when its use ends: one whose use has no end would wait for ever.
+pub(super) fn policy_of(at: &mut At<'_>, key: &str, message: &Messaggio, policy: InDubbio) {
+    if policy == InDubbio::Expire && message.regola.momento.utile_fino_a.is_none() {
+        at.fault(key, "is `expire`, and the message has no `utile_fino_a`");
     }
 }
 

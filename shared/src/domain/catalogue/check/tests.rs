@@ -1,8 +1,8 @@
 //! What an ente adds to the catalogue.
 
 use super::*;
-use crate::domain::catalogue::Pulsante;
 use crate::domain::catalogue::tests::shipped;
+use crate::domain::catalogue::{InDubbio, Pulsante};
 use crate::domain::ente::{Ente, MessaggioEnte, ServizioEnte};
 use crate::domain::event::tests::ente;
 
@@ -39,6 +39,19 @@ fn a_variable_that_is_not_given_is_told_once_with_every_message_that_needs_it() 
         "{faults:?}"
     );
     assert_eq!(ente_faults(&shipped(), &Ente { comune: String::new(), ..ente() }), []);
+}
+
+#[test]
+fn a_message_whose_use_never_ends_cannot_expire() {
+    let choice = || MessaggioEnte { in_dubbio: Some(InDubbio::Expire), ..MessaggioEnte::default() };
+    assert_eq!(faults_of_choice(choice()), Vec::<String>::new());
+    let id = "permesso-pratica-presa-in-carico";
+    let faults = faults_after(|service| drop(service.messaggi.insert(id.to_owned(), choice())));
+    let key = format!("servizi.{P}.messaggi.{id}.in_dubbio");
+    assert_eq!(
+        faults,
+        [format!("enti/borgochiaro.toml: {key}: is `expire`, and the message has no `utile_fino_a`")]
+    );
 }
 
 #[test]
