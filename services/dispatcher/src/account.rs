@@ -8,12 +8,13 @@ use std::time::Duration;
 use shared::domain::ente::IoAccount;
 use shared::store::quota::QuotaStore;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use crate::breaker::Breaker;
 use crate::budget::{Budget, Busy, PATIENCE, Priority, Token};
 use crate::metrics::Metrics;
+use crate::retry_budget::RetryBudget;
 
 /// Fewest messages of an account under way at once, however small its limit.
 const FEWEST: u32 = 4;
@@ -31,6 +32,8 @@ pub struct Account<Q> {
     waiting: AtomicU32,
     budget: Budget<Q>,
     breaker: Mutex<Breaker>,
+    began: Instant,
+    repetitions: Mutex<RetryBudget>,
 }
 
 /// What a message does with its turn.
@@ -59,8 +62,29 @@ impl<Q: QuotaStore> Account<Q> {
             waiting: AtomicU32::new(0),
             budget: Budget::new(&name, io.calls_per_5s, store, waited, left),
             breaker: Mutex::new(Breaker::default()),
+            began: Instant::now(),
+            repetitions: Mutex::new(RetryBudget::new(0)),
             name,
         }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A message goes for the first time.
+    pub fn fresh(&self) {
+        self.repetitions.lock().unwrap_or_else(PoisonError::into_inner).fresh(self.age_ms());
+    }
+
+    /// Whether a message may go again after a call that failed; if so, it is counted.
+    pub fn may_repeat(&self) -> bool {
+        self.repetitions.lock().unwrap_or_else(PoisonError::into_inner).extra(self.age_ms())
+    }
+
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Waits for a turn, at most [`PATIENCE`].
@@ -167,12 +191,10 @@ impl<Q: QuotaStore> Accounts<Q> {
 
 #[cfg(test)]
 mod tests {
-    use prometheus::Registry;
-    use shared::telemetry::Known;
-    use tokio::time::Instant;
-
     use super::*;
     use crate::doubles::Double;
+    use prometheus::Registry;
+    use shared::telemetry::Known;
 
     fn accounts() -> Accounts<Double> {
         let metrics = Metrics::register(&Registry::new(), &Known::default()).unwrap();

@@ -15,6 +15,7 @@ pub mod io_api;
 pub mod keys;
 pub mod metrics;
 pub mod retry;
+pub mod retry_budget;
 pub mod run;
 pub mod worker;
 

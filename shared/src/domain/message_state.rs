@@ -17,6 +17,8 @@ pub struct Count {
     pub failures: u32,
     /// It is sent again after a doubt, which happens by policy at most once.
     pub again: bool,
+    /// Its last emission made a call of IO that failed. Known until a request leaves.
+    pub called: bool,
 }
 
 /// How far a message has come.
@@ -107,8 +109,13 @@ pub enum Outcome {
     NotSent(String),
     /// Nobody knows: why, and what happens next.
     Unknown(String, Next),
-    /// Due again; whether it counts as a failure.
-    Again(bool),
+    /// Due again.
+    Again {
+        /// It counts as a failure.
+        counts: bool,
+        /// A call was made and failed.
+        called: bool,
+    },
 }
 
 /// What happens next to a message in doubt.
@@ -212,7 +219,7 @@ impl Message {
             | State::Doubt { .. }
             | State::Over(_) => return Err(Refused),
         };
-        let state = State::Leaving(count, token.to_owned());
+        let state = State::Leaving(Count { called: false, ..count }, token.to_owned());
         Ok(Self { state, due: false, in_flight: true, ..self.clone() })
     }
 
@@ -235,9 +242,11 @@ impl Message {
             }
             Outcome::Assumed(level) => Self::over(End::Assumed { level: level.clone(), emission }),
             Outcome::NotSent(what) => Self::over(End::NotSent(what.clone())),
-            Outcome::Again(counts) => {
-                Self::armed(Count { failures: count.failures + u32::from(*counts), ..count })
-            }
+            Outcome::Again { counts, called } => Self::armed(Count {
+                failures: count.failures + u32::from(*counts),
+                called: *called || count.called,
+                ..count
+            }),
             Outcome::Unknown(why, next) => Self::in_doubt(count, why, *next),
         })
     }
@@ -256,7 +265,7 @@ impl Message {
         let gives_up = next == Next::GivenUp;
         let due = gives_up || (next == Next::SentAgain && !count.again);
         Self {
-            state: State::Doubt { count, why: why.to_owned(), gives_up },
+            state: State::Doubt { count: Count { called: false, ..count }, why: why.to_owned(), gives_up },
             due,
             in_flight: false,
             shown: gives_up || !due,

@@ -95,6 +95,9 @@ pub enum Settlement {
         after: Duration,
         /// It counts among [`History::failures`].
         burns_attempt: bool,
+        /// A call was made and failed: the next try is a repetition ([`History::repeats`]). Stands until a request
+        /// leaves.
+        called: bool,
     },
     /// IO refuses Premium for this ente: due again at once, to be rendered as STANDARD. Burns nothing.
     PremiumRefused,
@@ -137,6 +140,8 @@ pub struct History {
     pub failures: u32,
     /// Doubts before this emission, of which at most one is resent.
     pub doubts: u32,
+    /// A call for it failed before, or it is sent again after a doubt: to call again is a repetition.
+    pub repeats: bool,
 }
 
 /// The ledger. Each operation is atomic and may be repeated: after a [`StoreError::Unavailable`] it may

@@ -85,6 +85,12 @@ impl RawProgress {
         u32::from(again == Some("r"))
     }
 
+    /// Its last emission made a call of IO that failed.
+    #[must_use]
+    pub fn has_called(&self) -> bool {
+        matches!(self.part(0), Some("A" | "E")) && self.part(4) == Some("c")
+    }
+
     /// It is in doubt, and to be given up when it is due.
     #[must_use]
     pub fn gives_up(&self) -> bool {
@@ -107,8 +113,12 @@ impl RawProgress {
     #[must_use]
     pub fn state(&self) -> Option<State> {
         let text = |place| self.part(place).unwrap_or("").to_owned();
-        let count =
-            Count { emission: self.emissions(), failures: self.failures(), again: self.doubts_before() > 0 };
+        let count = Count {
+            emission: self.emissions(),
+            failures: self.failures(),
+            again: self.doubts_before() > 0,
+            called: self.has_called(),
+        };
         Some(match self.part(0)? {
             "" | "A" => State::Armed(count),
             "E" => State::Emitted(count),
@@ -171,7 +181,7 @@ mod tests {
 
     #[test]
     fn each_form_is_a_state() {
-        let count = |emission, failures, again| Count { emission, failures, again };
+        let count = |emission, failures, again| Count { emission, failures, again, called: false };
         let doubt =
             |again, gives_up| State::Doubt { count: count(2, 1, again), why: "reset".to_owned(), gives_up };
         let not_sent = |what: &str| State::Over(End::NotSent(what.to_owned()));
@@ -180,6 +190,8 @@ mod tests {
             ("", State::Armed(Count::default())),
             ("A|2|1|r", State::Armed(count(2, 1, true))),
             ("E|2|1", State::Emitted(count(2, 1, false))),
+            ("E|2|1||c", State::Emitted(Count { called: true, ..count(2, 1, false) })),
+            ("A|2|1|r|c", State::Armed(Count { called: true, ..count(2, 1, true) })),
             ("I|2|1||0a", State::Leaving(count(2, 1, false), "0a".to_owned())),
             ("D|2|1|reset|17", doubt(false, false)),
             ("D|2|1|reset|17|r|", doubt(true, false)),

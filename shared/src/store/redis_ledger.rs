@@ -102,7 +102,9 @@ impl Ledger for RedisLedger {
 
     async fn history(&self, message: &MessageRef) -> Result<History, StoreError> {
         let progress = self.progress(message).await?;
-        Ok(History { failures: progress.failures(), doubts: progress.doubts_before() })
+        let doubts = progress.doubts_before();
+        let repeats = doubts > 0 || progress.has_called();
+        Ok(History { failures: progress.failures(), doubts, repeats })
     }
 
     async fn standard_for(&self, ente: &str, time: Duration) -> Result<(), StoreError> {
@@ -156,9 +158,10 @@ impl Change {
                 };
                 message(&["DOUBT", evidence, &due.to_string(), gives_up])
             }
-            Settlement::Retry { after, burns_attempt } => {
+            Settlement::Retry { after, burns_attempt, called } => {
                 let failures = if *burns_attempt { "1" } else { "0" };
-                message(&["AGAIN", &millis(*after).to_string(), failures, "0"])
+                let called = if *called { "c" } else { "" };
+                message(&["AGAIN", &millis(*after).to_string(), failures, "0", called])
             }
             Settlement::PremiumRefused => message(&["AGAIN", "0", "0", "0"]),
             Settlement::Delivered { io_id } => follow(&["ENDED", "consegnato", io_id]),

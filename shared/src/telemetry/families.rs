@@ -204,6 +204,14 @@ pub const RATE_LIMIT_REMAINING: Family = Family {
     labels: &[ACCOUNT],
     fed_by: DISPATCHER,
 };
+/// Repetitions without budget.
+pub const RETRIES_HELD: Family = Family {
+    name: "promemoria_retries_held_total",
+    kind: Kind::Counter,
+    help: "Times a message that failed before had to wait because its account's repetitions are spent: a tenth of the fresh messages, or one a second.",
+    labels: &[ACCOUNT],
+    fed_by: DISPATCHER,
+};
 /// Messages in doubt.
 pub const IN_DOUBT: Family = Family {
     name: "promemoria_in_doubt",
@@ -284,6 +292,7 @@ pub const FAMILIES: [Family; 17] = [
     IO_REQUEST_DURATION,
     RATE_LIMIT_WAIT,
     RATE_LIMIT_REMAINING,
+    RETRIES_HELD,
     IN_DOUBT,
     DEAD,
     PREMIUM_MESSAGES,

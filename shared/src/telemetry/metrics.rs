@@ -161,6 +161,8 @@ pub struct DispatcherMetrics {
     pub rate_limit_wait: HistogramVec,
     /// [`f::RATE_LIMIT_REMAINING`]
     pub rate_limit_remaining: IntGaugeVec,
+    /// [`f::RETRIES_HELD`]
+    pub retries_held: IntCounterVec,
     /// [`f::IN_DOUBT`]
     pub in_doubt: IntGaugeVec,
     /// [`f::PREMIUM_MESSAGES`]
@@ -176,6 +178,7 @@ impl DispatcherMetrics {
             io_request_duration: histograms(registry, &f::IO_REQUEST_DURATION)?,
             rate_limit_wait: histograms(registry, &f::RATE_LIMIT_WAIT)?,
             rate_limit_remaining: gauges(registry, &f::RATE_LIMIT_REMAINING)?,
+            retries_held: counters(registry, &f::RETRIES_HELD)?,
             in_doubt: gauges(registry, &f::IN_DOUBT)?,
             premium_messages: counters(registry, &f::PREMIUM_MESSAGES)?,
         };
@@ -208,6 +211,7 @@ impl DispatcherMetrics {
             self.premium_messages.with_label_values(&[id, kind]);
         }
         self.rate_limit_wait.with_label_values(&[ente.account.as_str()]);
+        self.retries_held.with_label_values(&[ente.account.as_str()]);
         self.in_doubt.with_label_values(&[id]);
     }
 }

@@ -55,7 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Outcome::NotSent("scartato|annullato".to_owned())),
         1 => Just(Outcome::NotSent("fallito|io-structure".to_owned())),
         6 => next.prop_map(|next| Outcome::Unknown("timeout".to_owned(), next)),
-        4 => any::<bool>().prop_map(Outcome::Again),
+        4 => any::<(bool, bool)>().prop_map(|(counts, called)| Outcome::Again { counts, called }),
     ];
     prop_oneof![
         1 => Just(Step::Moved),
@@ -246,7 +246,9 @@ fn settlement(outcome: &Outcome) -> Settlement {
             };
             Settlement::InDoubt { politica, evidence: why.clone().into(), tentativo: 1, after }
         }
-        Outcome::Again(burns_attempt) => Settlement::Retry { after: LONG, burns_attempt: *burns_attempt },
+        Outcome::Again { counts, called } => {
+            Settlement::Retry { after: LONG, burns_attempt: *counts, called: *called }
+        }
     }
 }
 

@@ -22,10 +22,30 @@ use crate::retry::{self, Next};
 const UNKNOWN_SENDER_WAIT: Duration = Duration::from_mins(1);
 /// How long a message waits after IO could not be reached, while its account is not paused.
 const UNREACHABLE_WAIT: Duration = Duration::from_secs(2);
+/// How long a repetition waits for which its account has no budget: long enough to earn some.
+const REPETITION_WAIT: Duration = Duration::from_secs(10);
 
 /// Due again later, through no fault of its own.
 pub(super) fn wait(time: Duration) -> Step {
-    Step::Settle(Settlement::Retry { after: retry::spread(time, jitter()), burns_attempt: false })
+    Step::Settle(Settlement::Retry {
+        after: retry::spread(time, jitter()),
+        burns_attempt: false,
+        called: false,
+    })
+}
+
+/// Due again later after a call that failed, without blame.
+fn wait_to_repeat(time: Duration) -> Step {
+    Step::Settle(Settlement::Retry {
+        after: retry::spread(time, jitter()),
+        burns_attempt: false,
+        called: true,
+    })
+}
+
+/// A repetition for which its account has no budget now.
+pub(super) fn too_many_repetitions() -> Step {
+    wait_to_repeat(REPETITION_WAIT)
 }
 
 /// Not sent, deliberately.
@@ -46,14 +66,14 @@ pub(super) fn unknown_sender(message: &MessageRef) -> Step {
 
 /// IO could not be reached: no message is to blame.
 pub(super) fn unreachable(blame: Blame) -> Step {
-    wait(blame.pause.max(UNREACHABLE_WAIT))
+    wait_to_repeat(blame.pause.max(UNREACHABLE_WAIT))
 }
 
 impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
     /// A failure that may be the message's own: it counts, unless the account was failing anyway.
     pub(super) async fn failed(&self, stage: Stage, message: &MessageRef, blame: Blame) -> Step {
         if !blame.counts {
-            return wait(blame.pause);
+            return wait_to_repeat(blame.pause);
         }
         let failures = match self.history(stage, message).await {
             Ok(history) => history.failures,
@@ -62,7 +82,8 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         match retry::after_failure(failures, jitter()) {
             Next::GiveUp => give_up(ATTEMPTS),
             Next::Retry(after) => {
-                Step::Settle(Settlement::Retry { after: after.max(blame.pause), burns_attempt: true })
+                let after = after.max(blame.pause);
+                Step::Settle(Settlement::Retry { after, burns_attempt: true, called: true })
             }
         }
     }
@@ -112,7 +133,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         match self.keys.refused(&message.ente, &message.servizio, keys, &sender.key) {
             AfterRefusal::OtherKey => {
                 warn!(ente = message.ente, servizio = message.servizio, "IO key refused, using the other");
-                Step::Settle(Settlement::Retry { after: Duration::ZERO, burns_attempt: false })
+                Step::Settle(Settlement::Retry { after: Duration::ZERO, burns_attempt: false, called: false })
             }
             AfterRefusal::Paused(pause) => {
                 error!(

@@ -11,7 +11,7 @@ use shared::wire::{DispatchRequest, Level, MessageRef};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::failures::{discard, give_up, unknown_sender, unreachable, wait};
+use super::failures::{discard, give_up, too_many_repetitions, unknown_sender, unreachable, wait};
 use super::ledger::Stage;
 use super::verdict::Subject;
 use super::{End, Enti, Handler, Step, Verdict};
@@ -84,6 +84,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         }
         self.in_time(request)?;
         let sender = self.sender(message)?;
+        self.within_the_retry_budget(message, &sender.account).await?;
         // Held over both calls: a message whose profile is known is never behind one that only begins.
         let turn = sender.account.turn(Turn::Sending).await?;
         self.may_write(request, &sender).await?;
@@ -113,6 +114,18 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
             Some(until) if now > until => Err(discard(EXPIRED)),
             _ => Ok(()),
         }
+    }
+
+    /// A repetition goes only as far as its account's fresh messages pay for it.
+    async fn within_the_retry_budget(&self, message: &MessageRef, account: &Account<Q>) -> Result<(), Step> {
+        let repeats = message.attempt > 1 && self.history(Stage::Before, message).await?.repeats;
+        if !repeats {
+            account.fresh();
+        } else if !account.may_repeat() {
+            self.parts.metrics.own.retries_held.with_label_values(&[account.name()]).inc();
+            return Err(too_many_repetitions());
+        }
+        Ok(())
     }
 
     /// The ente, its account and the service's key, unless the service is paused.

@@ -31,7 +31,7 @@ fn word(before: &Message, event: &Event) -> &'static str {
             Outcome::Sent(..) if before.is_open_to_news_of(*emission) => "sent after all",
             Outcome::Sent(..) | Outcome::Assumed(_) | Outcome::NotSent(_) => "ended",
             Outcome::Unknown(..) => "unknown",
-            Outcome::Again(_) => "again",
+            Outcome::Again { .. } => "again",
         },
     }
 }
@@ -50,8 +50,8 @@ fn events(emissions: u32) -> Vec<Event> {
             Outcome::Unknown(text("timeout"), Next::Held),
             Outcome::Unknown(text("timeout"), Next::SentAgain),
             Outcome::Unknown(text("timeout"), Next::GivenUp),
-            Outcome::Again(false),
-            Outcome::Again(true),
+            Outcome::Again { counts: false, called: false },
+            Outcome::Again { counts: true, called: true },
         ];
         events.extend(outcomes.map(|outcome| Event::Settled(emission, outcome)));
     }
@@ -145,11 +145,11 @@ fn whatever_may_have_left_leaves_again_only_after_a_doubt_that_was_seen() {
         let may_go = matches!(after.state, State::Armed(_) | State::Emitted(_));
         match &before.state {
             State::Leaving(own, _) if may_go => {
-                let said = matches!(&event, Event::Settled(emission, Outcome::Again(_)) if *emission == own.emission);
+                let said = matches!(&event, Event::Settled(emission, Outcome::Again { .. }) if *emission == own.emission);
                 assert!(said, "{step}");
             }
             State::Doubt { count: own, .. } if may_go => {
-                let said = matches!(&event, Event::Settled(emission, Outcome::Again(_)) if *emission == own.emission);
+                let said = matches!(&event, Event::Settled(emission, Outcome::Again { .. }) if *emission == own.emission);
                 assert!(said || count(&after.state).again, "{step}");
             }
             State::Armed(own) | State::Emitted(own) if may_go => {

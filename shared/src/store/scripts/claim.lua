@@ -59,8 +59,7 @@ if room > 0 then
       elseif p[1] == 'A' or p[1] == 'E' or p[1] == 'D' then
         local emission = tonumber(p[2]) + 1
         -- `r`: it is sent again after a doubt, and never a third time.
-        local again = (p[1] == 'D' or is_again(p)) and '|r' or ''
-        local emitted = 'E|' .. emission .. '|' .. p[3] .. again
+        local emitted = 'E|' .. emission .. '|' .. p[3] .. marks(p[1] == 'D' or is_again(p), has_called(p))
         redis.call('HSET', state_key(id), slot, emitted)
         put(into_fly, now + lease, member)
         if p[1] == 'D' then out_of_doubt[#out_of_doubt + 1] = member end

@@ -61,7 +61,7 @@ for _, write in ipairs(writes) do
       if progress ~= '' then
         local p = split(progress)
         redis.call('ZREM', FLY, member)
-        redis.call('HSET', state_key(id), slot, 'A|' .. p[2] .. '|' .. p[3] .. (is_again(p) and '|r' or ''))
+        redis.call('HSET', state_key(id), slot, 'A|' .. p[2] .. '|' .. p[3] .. marks(is_again(p), has_called(p)))
       end
     end
   end

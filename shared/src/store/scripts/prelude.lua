@@ -5,12 +5,13 @@
 -- endian) and 1 byte of kind: `m` message, `f` follow its status, `r` look at the case again.
 --
 -- Progress of a message, in the hash `s:<case>` under its slot:
---   A|emissions|failures                 waits in the schedule (absent: never emitted)
---   E|emissions|failures                 emitted
+--   A|emissions|failures|r|c             waits in the schedule (absent: never emitted)
+--   E|emissions|failures|r|c             emitted
 --   I|emissions|failures|r|token         the request may leave at any moment
 --   D|emissions|failures|why|since|r|x   it may have been sent: in doubt; `x`: given up when it is due
 --   F|what|...|when                      over
--- `r` (the fourth part of A, E and I) says that it is sent again after a doubt. A sending that is only
+-- `r` (the fourth part of A, E and I) says that it is sent again after a doubt, `c` that its last emission
+-- made a call of IO that failed; what is empty at the end is left out. A sending that is only
 -- assumed is `F|inviato|level||emission|when`. The transitions are those of `domain/message_state.rs`.
 local ente = KEYS[1]
 local DUE, FLY, DOUBT = ente .. 'due', ente .. 'fly', ente .. 'doubt'
@@ -28,6 +29,10 @@ local function is_again(p)
   if p[1] == 'D' then return p[6] == 'r' end
   return p[4] == 'r'
 end
+-- Whether its last emission made a call that failed.
+local function has_called(p) return (p[1] == 'A' or p[1] == 'E') and p[5] == 'c' end
+-- The fourth and fifth part of A and E.
+local function marks(again, called) return (again and '|r' or called and '|' or '') .. (called and '|c' or '') end
 local function case_key(id) return ente .. 'c:' .. id end
 local function state_key(id) return ente .. 's:' .. id end
 -- One command over many arguments, as many at once as Lua's stack takes with room to spare (its limit is

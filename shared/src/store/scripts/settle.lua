@@ -4,7 +4,9 @@
 --                        is asked for (-1: never), 1 to look at the case again
 --   OVER what            final in another way; the same arguments
 --   DOUBT why ms x       in doubt; ms until it is sent again, or with `x` given up (-1: kept for an operator)
---   AGAIN ms failures    back to the schedule; failures to add; ms of the STANDARD flag (0: none)
+--   AGAIN ms failures std c
+--                        back to the schedule; failures to add; ms of the STANDARD flag (0: none); `c` if a
+--                        call was made and failed
 --   LATER ms             ask for the status again
 --   ENDED what io_id     the status is known
 --   DONE                 nothing is left to do
@@ -47,7 +49,7 @@ elseif verb == 'DOUBT' then
   end
 elseif verb == 'AGAIN' then
   redis.call('HSET', state_key(id), slot, 'A|' .. emission .. '|' .. (tonumber(p[3]) + tonumber(ARGV[7]))
-    .. (is_again(p) and '|r' or ''))
+    .. marks(is_again(p), ARGV[9] == 'c' or has_called(p)))
   redis.call('ZREM', DOUBT, member)
   redis.call('ZADD', DUE, now + tonumber(ARGV[6]), member)
   if tonumber(ARGV[8]) > 0 then redis.call('SET', ente .. 'std', '1', 'PX', ARGV[8]) end

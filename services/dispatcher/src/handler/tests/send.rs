@@ -27,7 +27,7 @@ fn outcome(verdict: &Verdict) -> (&'static str, Value) {
 
 fn retry(world: &World) -> (Duration, bool) {
     match world.settlements().as_slice() {
-        [Settlement::Retry { after, burns_attempt }] => (*after, *burns_attempt),
+        [Settlement::Retry { after, burns_attempt, .. }] => (*after, *burns_attempt),
         other => panic!("one retry: {other:?}"),
     }
 }
@@ -172,7 +172,7 @@ async fn a_refused_key_gives_way_to_the_second_and_then_only_the_service_is_paus
     dispatch(&handler, json!({})).await;
     let seen = world.seen();
     assert_eq!(seen[0], Seen::Profile("seconda".to_owned()));
-    assert!(matches!(&seen[1], Seen::Settle(Settlement::Retry { after, burns_attempt: false })
+    assert!(matches!(&seen[1], Seen::Settle(Settlement::Retry { after, burns_attempt: false, .. })
         if *after >= Duration::from_mins(1)));
     dispatch(&handler, json!({})).await;
     assert!(matches!(
@@ -263,12 +263,53 @@ async fn ten_failures_in_a_row_pause_the_account() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn repetitions_go_only_as_far_as_fresh_messages_pay_for_them() {
+    let (handler, world) = handler();
+    *world.history.lock().unwrap() = History { failures: 1, doubts: 0, repeats: true };
+    let again = || json!({"attempt": 2});
+    for _ in 0..10 {
+        assert_eq!(outcome(&dispatch(&handler, again()).await).0, "messaggio.inviato");
+    }
+    world.seen();
+    assert_eq!(dispatch(&handler, again()).await, End::Ack.into());
+    let held = world.seen();
+    let [Seen::Settle(Settlement::Retry { after, burns_attempt: false, called: true })] = held.as_slice()
+    else {
+        panic!("no call, nothing burnt, still a repetition: {held:?}")
+    };
+    assert!(*after >= Duration::from_secs(10));
+    assert_eq!(handler.metrics().own.retries_held.with_label_values(&["borgochiaro"]).get(), 1);
+    for _ in 0..10 {
+        dispatch(&handler, json!({})).await;
+    }
+    assert_eq!(
+        outcome(&dispatch(&handler, again()).await).0,
+        "messaggio.inviato",
+        "ten fresh ones pay for one"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_for_another_reason_is_no_repetition() {
+    let (handler, world) = handler();
+    let retry_after = Duration::from_secs(1);
+    for _ in 0..30 {
+        world.submits.lock().unwrap().push_back(SubmitAnswer::Throttled { retry_after });
+        dispatch(&handler, json!({"attempt": 2})).await;
+        tokio::time::advance(Duration::from_secs(2)).await;
+    }
+    let called = |settlement: &Settlement| matches!(settlement, Settlement::Retry { called: true, .. });
+    assert!(!world.settlements().iter().any(called), "a 429 burns nothing");
+    assert_eq!(handler.metrics().own.retries_held.with_label_values(&["borgochiaro"]).get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_of_io_burns_an_attempt_and_the_twelfth_is_the_last() {
     let (handler, world) = handler();
     world.submits.lock().unwrap().push_back(SubmitAnswer::Retryable);
     assert_eq!(dispatch(&handler, json!({})).await, End::Ack.into());
     assert!(retry(&world).1);
-    *world.history.lock().unwrap() = History { failures: 11, doubts: 0 };
+    *world.history.lock().unwrap() = History { failures: 11, ..History::default() };
     world.profiles.lock().unwrap().push_back(ProfileAnswer::Retryable);
     let verdict = dispatch(&handler, json!({})).await;
     assert_eq!(outcome(&verdict), ("messaggio.fallito", json!({"codice": "attempts"})));
@@ -280,7 +321,7 @@ async fn a_doubt_is_held_or_resent_once() {
     let rows = [("hold", 0, "hold", 1), ("resend", 0, "resend", 1), ("resend", 1, "hold", 2)];
     for (policy, doubts, politica, tentativo) in rows {
         let (handler, world) = handler();
-        *world.history.lock().unwrap() = History { failures: 0, doubts };
+        *world.history.lock().unwrap() = History { doubts, ..History::default() };
         world.submits.lock().unwrap().push_back(SubmitAnswer::Unknown(Evidence::Timeout));
         let verdict = dispatch(&handler, json!({"in_dubbio": policy})).await;
         let data = json!({"politica": politica, "tentativo": tentativo});
@@ -299,7 +340,7 @@ async fn a_doubt_is_held_or_resent_once() {
 async fn a_doubt_that_is_assumed_to_be_sent_ends_flagged_and_without_an_id() {
     for doubts in [0, 1] {
         let (handler, world) = handler();
-        *world.history.lock().unwrap() = History { failures: 0, doubts };
+        *world.history.lock().unwrap() = History { doubts, ..History::default() };
         world.submits.lock().unwrap().push_back(SubmitAnswer::Unknown(Evidence::Gateway));
         let verdict = dispatch(&handler, json!({"in_dubbio": "assume_sent", "ripiego": true})).await;
         let (tipo, data) = outcome(&verdict);
@@ -349,7 +390,7 @@ async fn doubts_of_one_message_are_different_outcomes() {
     let (handler, world) = handler();
     let mut ids = Vec::new();
     for doubts in [0, 0, 1] {
-        *world.history.lock().unwrap() = History { failures: 0, doubts };
+        *world.history.lock().unwrap() = History { doubts, ..History::default() };
         world.submits.lock().unwrap().push_back(SubmitAnswer::Unknown(Evidence::Reset));
         ids.push(dispatch(&handler, json!({})).await.outcomes[0].id());
     }
