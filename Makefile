@@ -10,7 +10,7 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images bench check docs setup
+.PHONY: help demo test test-images bench fuzz check docs setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,9 +33,12 @@ test-images: ## build the broker images of Debian 12 and 13 and run the tests pa
 		cargo test --locked --package tests; \
 	done
 
-bench: ## the fleet against a thin relay of the same hops; some minutes on a quiet machine
+bench: ## the fleet against a thin relay of the same hops; some minutes on a quiet machine, ONLY=quota one part
 	@deploy/setup.sh demo
-	@exec cargo run --release --locked --package tests --bin bench
+	@exec cargo run --release --locked --package tests --bin bench $(if $(ONLY),-- --only $(ONLY))
+
+fuzz: ## damaged events, texts and answers of IO, CASES=1000000 of each; make test does 2,000
+	@PROPTEST_CASES=$(or $(CASES),1000000) cargo test --release --locked --package shared --package dispatcher --lib corpus
 
 check: ## format, lints and documentation, all without a warning
 	@cargo fmt --all --check

@@ -6,6 +6,8 @@
 pub mod arrival;
 pub mod broker;
 pub mod clock;
+#[cfg(feature = "testing")]
+pub mod corpus;
 pub mod domain;
 pub mod outbox;
 pub mod service;

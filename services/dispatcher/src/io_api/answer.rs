@@ -120,5 +120,8 @@ fn is_message_id(id: &str) -> bool {
 }
 
 #[cfg(test)]
+#[path = "answer_corpus.rs"]
+mod corpus;
+#[cfg(test)]
 #[path = "answer_tests.rs"]
 mod tests;

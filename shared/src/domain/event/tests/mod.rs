@@ -2,6 +2,7 @@
 
 mod bad_data;
 mod bad_frames;
+mod corpus;
 mod good;
 mod mutations;
 mod schema;
