@@ -31,6 +31,8 @@ pub(super) enum Part {
     Fire,
     /// Redis memory of armed timers, and the slowest script.
     Memory,
+    /// The calls of several dispatchers on one account of limited calls; only when asked for.
+    Quota,
 }
 
 /// What to measure.
@@ -82,7 +84,7 @@ impl Plan {
 
     /// Whether a part is asked for.
     pub(super) fn wants(&self, part: Part) -> bool {
-        self.only.is_empty() || self.only.contains(&part)
+        (self.only.is_empty() && part != Part::Quota) || self.only.contains(&part)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The tables of the report.
 
-use super::measure::{Fire, Latency, Memory, Relay, median};
+use super::measure::{Fire, Latency, Memory, Quota, Relay, median};
 use super::system::Side;
 use super::table::Table;
 
@@ -132,6 +132,37 @@ pub(super) fn fire_table(n: u64, runs: &[(Side, Fire)]) -> Table {
         runs,
         |run| run.rate,
         |floor, fleet| vec![both(floor, fleet, |run| run.slowest_script_ms, 1)],
+    );
+    table
+}
+
+/// The limit and the fresh messages beside a backlog.
+pub(super) fn quota_table(run: &Quota) -> Table {
+    let mut table = Table::new(
+        "One IO account, several dispatchers, a backlog",
+        [
+            "dispatchers",
+            "due at once",
+            "limit in 5 s",
+            "most in any 5 s",
+            "limit used",
+            "fresh, median ms",
+            "fresh, longest ms",
+        ],
+    );
+    table.row(vec![
+        run.dispatchers.to_string(),
+        run.due.to_string(),
+        run.limit.to_string(),
+        run.busiest.to_string(),
+        format!("{:.1} %", run.used * 100.0),
+        format!("{:.0}", run.fresh_ms[0]),
+        format!("{:.0}", run.fresh_ms[1]),
+    ]);
+    table.note("Fresh: another ente of the same account, one event every 2 s, from event to IO.".to_owned());
+    table.note(
+        "Calls are counted as the sandbox sees them: a stalled machine moves some to a later window."
+            .to_owned(),
     );
     table
 }

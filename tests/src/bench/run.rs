@@ -7,7 +7,9 @@ use anyhow::Context as _;
 use super::command::{Part, Plan};
 use super::machine;
 use super::measure::{self, median};
-use super::report::{cost_table, fire_table, latency_table, memory_table, of, relay_table, service_table};
+use super::report::{
+    cost_table, fire_table, latency_table, memory_table, of, quota_table, relay_table, service_table,
+};
 use super::system::{Ground, Side};
 
 /// Measures and reports.
@@ -56,6 +58,9 @@ async fn measured(ground: &Ground, plan: &Plan) -> anyhow::Result<String> {
     }
     if plan.wants(Part::Memory) && !plan.floor_only {
         say(memory_table(&measure::memory(ground, plan.timers).await?).to_string());
+    }
+    if plan.wants(Part::Quota) {
+        say(quota_table(&measure::quota(ground, plan.due).await?).to_string());
     }
     Ok(report)
 }

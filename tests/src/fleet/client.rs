@@ -148,3 +148,27 @@ pub async fn sandbox_fault(port: u16, fault: &Value) -> anyhow::Result<()> {
     ensure!(status.is_success(), "the sandbox refuses the fault: {status} {}", answer.text().await?);
     Ok(())
 }
+
+/// What the sandbox says of an account's calls.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+pub struct Called {
+    /// All of them.
+    pub calls: u64,
+    /// Those that were refused for the rate limit.
+    pub refused: u64,
+    /// Most in any 5 s, from the instants at which they came.
+    pub busiest: u64,
+    /// Milliseconds from first to last.
+    pub span_ms: u64,
+}
+
+/// An account's calls; none if it made none.
+///
+/// # Errors
+/// The sandbox does not answer.
+pub async fn sandbox_calls(port: u16, account: &str) -> anyhow::Result<Option<Called>> {
+    let url = format!("http://127.0.0.1:{port}/sandbox/calls");
+    let mut calls: std::collections::BTreeMap<String, Called> =
+        http_client()?.get(url).send().await?.error_for_status()?.json().await?;
+    Ok(calls.remove(account))
+}

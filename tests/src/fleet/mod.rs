@@ -38,6 +38,8 @@ pub struct Fleet {
     /// The sandbox.
     pub sandbox: Process,
     services: Vec<(&'static str, Process)>,
+    /// Replicas beyond the first.
+    others: Vec<Process>,
     dir: TempDir,
 }
 
@@ -62,7 +64,8 @@ impl Fleet {
         let config = dir.path().join("fleet.toml");
         let mut sandbox = Process::start(&binaries, "sandbox", &config, dir.path())?;
         sandbox.wait_ready(ports.sandbox, READY).await?;
-        let mut fleet = Self { brokers, binaries, ports, sandbox, services: Vec::new(), dir };
+        let mut fleet =
+            Self { brokers, binaries, ports, sandbox, services: Vec::new(), others: Vec::new(), dir };
         for name in SERVICES {
             fleet.start_service(name)?;
         }
@@ -89,6 +92,20 @@ impl Fleet {
     pub fn start_service(&mut self, name: &'static str) -> anyhow::Result<()> {
         let process = Process::start(&self.binaries, name, &self.config(), self.dir.path())?;
         self.services.push((name, process));
+        Ok(())
+    }
+
+    /// Starts one more dispatcher beside the first, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not start, with the end of its log.
+    pub async fn start_another_dispatcher(&mut self) -> anyhow::Result<()> {
+        let port = Ports::free()?.dispatcher;
+        let bind = [("PROMEMORIA__DISPATCHER__BIND", format!("127.0.0.1:{port}"))];
+        let log = self.dir.path().join(format!("dispatcher-{port}.log"));
+        let mut process = Process::start_with(&self.binaries, "dispatcher", &self.config(), &log, &bind)?;
+        process.wait_ready(port, READY).await?;
+        self.others.push(process);
         Ok(())
     }
 
@@ -154,6 +171,10 @@ impl Fleet {
     /// # Errors
     /// Something did not end.
     pub async fn shutdown(mut self) -> anyhow::Result<()> {
+        for process in self.others.drain(..) {
+            let code = process.terminate(Duration::from_secs(40)).await?;
+            anyhow::ensure!(code == Some(0), "a replica ended with {code:?}");
+        }
         for (name, process) in self.services.drain(..) {
             let code = process.terminate(Duration::from_secs(40)).await?;
             anyhow::ensure!(code == Some(0), "{name} ended with {code:?}");

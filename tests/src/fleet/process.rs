@@ -28,19 +28,33 @@ impl Process {
     /// # Errors
     /// It cannot be started.
     pub fn start(binaries: &Binaries, name: &str, config: &Path, dir: &Path) -> anyhow::Result<Self> {
-        let log = dir.join(format!("{name}.log"));
-        let open = || -> std::io::Result<File> { OpenOptions::new().create(true).append(true).open(&log) };
+        Self::start_with(binaries, name, config, &dir.join(format!("{name}.log")), &[])
+    }
+
+    /// The same with variables of the environment and a log of its own.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_with(
+        binaries: &Binaries,
+        name: &str,
+        config: &Path,
+        log: &Path,
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<Self> {
+        let open = || -> std::io::Result<File> { OpenOptions::new().create(true).append(true).open(log) };
         let child = Command::from(binaries.command(name))
             .arg("--config")
             .arg(config)
             .env_remove("PROMEMORIA_CONFIG")
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(open()?)
             .stderr(open()?)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{name} cannot be started"))?;
-        Ok(Self { name: name.to_owned(), child, log })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
     }
 
     /// The process id.

@@ -16,7 +16,9 @@ use crate::brokers::Brokers;
 pub struct Enti {
     /// `io.calls_per_5s` of each; 0 is no limit.
     pub calls_per_5s: u32,
-    /// Policy for unknown outcomes: `hold` or `resend`.
+    /// They share one IO account, and so one limit.
+    pub one_account: bool,
+    /// Policy for unknown outcomes: `hold`, `resend`, `assume_sent` or `expire`.
     pub in_doubt: &'static str,
     /// Ask IO what became of each message.
     pub track_status: bool,
@@ -24,7 +26,7 @@ pub struct Enti {
 
 impl Default for Enti {
     fn default() -> Self {
-        Self { calls_per_5s: 0, in_doubt: "hold", track_status: true }
+        Self { calls_per_5s: 0, one_account: false, in_doubt: "hold", track_status: true }
     }
 }
 
@@ -82,9 +84,11 @@ pub(super) fn write(dir: &Path, brokers: &Brokers, ports: Ports, enti: &Enti) ->
         let text =
             std::fs::read_to_string(&path).with_context(|| format!("{} is missing", path.display()))?;
         let text = text.replace("calls_per_5s = 150", &format!("calls_per_5s = {}", enti.calls_per_5s));
+        let account = enti.account(id);
+        let text = text.replace(&format!("account = \"{id}\""), &format!("account = \"{account}\""));
         std::fs::write(folder.join(format!("{id}.toml")), &text)?;
         for (servizio, nome) in [("permesso", "Permesso di soggiorno"), ("alloggi", "Alloggi sociali")] {
-            accounts.push_str(&account(id, servizio, nome, enti.calls_per_5s));
+            accounts.push_str(&sandbox_service(id, servizio, nome, enti));
         }
     }
     let settings = format!(
@@ -106,12 +110,24 @@ pub(super) fn write(dir: &Path, brokers: &Brokers, ports: Ports, enti: &Enti) ->
     std::fs::write(dir.join("fleet.toml"), settings).context("the settings cannot be written")
 }
 
-fn account(id: &str, servizio: &str, nome: &str, calls_per_5s: u32) -> String {
-    let premium = id == ENTI[1];
-    let key =
-        if premium { format!("trial-{id}-{servizio}-premium") } else { format!("trial-{id}-{servizio}") };
+impl Enti {
+    /// The IO account of an ente.
+    fn account<'a>(&self, id: &'a str) -> &'a str {
+        if self.one_account { "insieme" } else { id }
+    }
+}
+
+fn sandbox_service(id: &str, servizio: &str, nome: &str, enti: &Enti) -> String {
+    // Services of one account must agree on Premium.
+    let premium = id == ENTI[1] && !enti.one_account;
+    let (account, calls_per_5s) = (enti.account(id), enti.calls_per_5s);
+    let key = if id == ENTI[1] {
+        format!("trial-{id}-{servizio}-premium")
+    } else {
+        format!("trial-{id}-{servizio}")
+    };
     format!(
-        "[[sandbox.servizi]]\nchiave = \"{key}\"\naccount = \"{id}\"\nente = \"Comune di {id}\"\nnome = \"{nome}\"\n\
+        "[[sandbox.servizi]]\nchiave = \"{key}\"\naccount = \"{account}\"\nente = \"Comune di {id}\"\nnome = \"{nome}\"\n\
          premium = {premium}\ncalls_per_5s = {calls_per_5s}\nconfigurazioni_remote = [\"01HMVM9W74RWH93NT1EYNKKNNR\"]\n\
          max_importo_centesimi = 1000000\n\n"
     )

@@ -1,6 +1,7 @@
 //! The fleet end to end: real processes, real RabbitMQ, real Redis, the sandbox in the place of IO.
 
 mod faults;
+mod quota;
 mod retention;
 mod spine;
 mod stories;

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Header of the key.
 const KEY: &str = "ocp-apim-subscription-key";
@@ -23,7 +24,10 @@ pub(super) async fn pass(Shared(state): Shared<Arc<State>>, mut request: Request
         Ok(service) => service,
         Err(refusal) => return *refusal,
     };
-    let remaining = match service.admit() {
+    let now = Instant::now();
+    let admission = service.admit(now);
+    state.calls.record(&service.account, now, matches!(admission, Admission::Refused { .. }));
+    let remaining = match admission {
         Admission::Unlimited => None,
         Admission::Admitted { remaining } => Some(remaining),
         Admission::Refused { retry_after } => {

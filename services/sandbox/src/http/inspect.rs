@@ -77,6 +77,17 @@ pub(super) async fn count(Shared(state): Shared<Arc<State>>) -> Response {
     json(StatusCode::OK, &json!(state.store.counts()))
 }
 
+/// `GET /sandbox/calls`: by account.
+pub(super) async fn calls(Shared(state): Shared<Arc<State>>) -> Response {
+    json(StatusCode::OK, &json!(state.calls.tally()))
+}
+
+/// `DELETE /sandbox/calls`.
+pub(super) async fn clear_calls(Shared(state): Shared<Arc<State>>) -> StatusCode {
+    state.calls.clear();
+    StatusCode::NO_CONTENT
+}
+
 /// `DELETE /sandbox/messages`: messages and counters.
 pub(super) async fn clear_messages(Shared(state): Shared<Arc<State>>) -> StatusCode {
     state.store.clear();

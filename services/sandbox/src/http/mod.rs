@@ -39,6 +39,7 @@ pub(crate) fn router(state: Arc<State>) -> Router {
         .nest(BASE_PATH, api)
         .route("/sandbox/messages", get(inspect::messages).delete(inspect::clear_messages))
         .route("/sandbox/count", get(inspect::count))
+        .route("/sandbox/calls", get(inspect::calls).delete(inspect::clear_calls))
         .route(
             "/sandbox/faults",
             get(inspect::faults).post(inspect::arm_faults).delete(inspect::clear_faults),

@@ -25,9 +25,9 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Asks the account's limit for one call.
-    pub(crate) fn admit(&self) -> Admission {
-        self.limiter.admit(Instant::now())
+    /// Asks the account's limit for one call at `now`.
+    pub(crate) fn admit(&self, now: Instant) -> Admission {
+        self.limiter.admit(now)
     }
 }
 

@@ -4,11 +4,13 @@ mod cost;
 mod fire;
 mod latency;
 mod memory;
+mod quota;
 mod relay;
 
 pub(super) use fire::{Fire, fire};
 pub(super) use latency::{Latency, latency};
 pub(super) use memory::{Memory, memory};
+pub(super) use quota::{Quota, quota};
 pub(super) use relay::{Relay, relay};
 
 /// The middle of some figures; the lower of the two middle ones.

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use reqwest::Client;
 use tokio::time::{Instant, sleep};
 
-use super::sandbox::KEYS;
+use super::sandbox::{ACCOUNT, KEYS};
 use super::{Extent, Ground, Running, Sandbox, Venue};
 use crate::bench::process::Worker;
 
@@ -30,8 +30,13 @@ pub(super) const QUEUES: [&str; 6] = [
 pub(in crate::bench) const ENTE: &str = "bench";
 /// An ente with one reminder for each permit and nothing else.
 pub(in crate::bench) const ONE_TIMER_ENTE: &str = "bench-uno";
-/// The three services, in the order of the hops.
-const SERVICES: [&str; 3] = ["scheduler", "renderer", "dispatcher"];
+/// The services in the order of the hops, then further dispatchers for [`Extent::Limited`].
+const SERVICES: [&str; 2 + QUOTA_DISPATCHERS] =
+    ["scheduler", "renderer", "dispatcher", "dispatcher", "dispatcher", "dispatcher"];
+/// Dispatchers that share the limit.
+pub(in crate::bench) const QUOTA_DISPATCHERS: usize = 4;
+/// Calls of their account in any 5 s: IO's usual contract (io-api.md section 5).
+pub(in crate::bench) const QUOTA: u32 = 150;
 /// How long a service may take to be ready; above that there is no use in waiting.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Between two questions: a start to ready is known to this.
@@ -52,7 +57,11 @@ pub(super) async fn start(
     sandbox: Option<&Sandbox>,
     extent: Extent,
 ) -> anyhow::Result<Running> {
-    let services = if extent == Extent::Whole { &SERVICES[..] } else { &SERVICES[..1] };
+    let services = match extent {
+        Extent::Whole => &SERVICES[..3],
+        Extent::Limited => &SERVICES[..],
+        Extent::FirstHop => &SERVICES[..1],
+    };
     let ports: Vec<u16> = SERVICES.iter().map(|_| free_port()).collect::<anyhow::Result<_>>()?;
     let file = write_settings(ground, venue, sandbox, extent, &ports)?;
     let client = Client::builder().no_proxy().build()?;
@@ -60,6 +69,8 @@ pub(super) async fn start(
     for (name, port) in services.iter().zip(&ports) {
         let mut command = ground.program(name);
         command.arg("--config").arg(&file);
+        // The file has one address for all dispatchers.
+        command.env(format!("PROMEMORIA__{}__BIND", name.to_uppercase()), format!("127.0.0.1:{port}"));
         let started = Instant::now();
         let mut worker = Worker::start(name, command, ground.folder())?;
         wait_ready(&client, &mut worker, *port, started).await?;
@@ -103,9 +114,9 @@ fn write_settings(
     let folder = ground.folder();
     let enti = folder.join("enti");
     fs::create_dir_all(&enti)?;
-    fs::write(enti.join(format!("{ENTE}.toml")), ente(ENTE, ""))?;
-    fs::write(enti.join(format!("{ONE_TIMER_ENTE}.toml")), ente(ONE_TIMER_ENTE, ONE_TIMER))?;
-    let binds = SERVICES.iter().zip(ports).map(|(name, port)| {
+    fs::write(enti.join(format!("{ENTE}.toml")), ente(ENTE, extent, ""))?;
+    fs::write(enti.join(format!("{ONE_TIMER_ENTE}.toml")), ente(ONE_TIMER_ENTE, extent, ONE_TIMER))?;
+    let binds = SERVICES[..3].iter().zip(ports).map(|(name, port)| {
         let more = if *name == "scheduler" { scheduler(extent) } else { "" };
         format!("[{name}]\nbind = \"127.0.0.1:{port}\"\n{more}")
     });
@@ -129,7 +140,7 @@ fn write_settings(
 /// while the timers fire.
 fn scheduler(extent: Extent) -> &'static str {
     match extent {
-        Extent::Whole => "",
+        Extent::Whole | Extent::Limited => "",
         Extent::FirstHop => "in_flight = 1000000\nlease = \"10m\"\n",
     }
 }
@@ -138,11 +149,12 @@ fn scheduler(extent: Extent) -> &'static str {
 const ONE_TIMER: &str = "[servizi.permesso-soggiorno.messaggi.permesso-in-scadenza]\ngiorni_prima = [30]\n\
     [servizi.permesso-soggiorno.timer.permesso-scaduto-sei-mesi]\nattivo = false\n";
 
-fn ente(id: &str, more: &str) -> String {
+fn ente(id: &str, extent: Extent, more: &str) -> String {
+    let (account, calls) = if extent == Extent::Limited { (ACCOUNT, QUOTA) } else { (id, 0) };
     let [alloggi, permesso] = KEYS;
     format!(
         "id = \"{id}\"\ndenominazione = \"Comune di {id}\"\ncomune = \"{id}\"\nfuso = \"Europe/Rome\"\n\
-         [io]\naccount = \"{id}\"\ncalls_per_5s = 0\n\
+         [io]\naccount = \"{account}\"\ncalls_per_5s = {calls}\n\
          [premium]\npromemoria = false\nallegati = false\n\
          [servizi.permesso-soggiorno]\nchiave = \"{permesso}\"\n\
          [servizi.permesso-soggiorno.variabili]\nufficio = \"Ufficio Anagrafe\"\n\

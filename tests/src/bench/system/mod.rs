@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-pub(super) use fleet::{ENTE, ONE_TIMER_ENTE, PREFIX, RENDER_QUEUE, due_key};
+pub(super) use fleet::{ENTE, ONE_TIMER_ENTE, PREFIX, QUOTA, QUOTA_DISPATCHERS, RENDER_QUEUE, due_key};
 pub(super) use sandbox::Sandbox;
 pub(super) use venue::{Venue, waiting};
 
@@ -51,6 +51,8 @@ impl Side {
 pub(super) enum Extent {
     /// All three hops.
     Whole,
+    /// All three hops, with several dispatchers and all enti on one account of limited calls.
+    Limited,
     /// The first alone: what is due piles up on the second's queue.
     FirstHop,
 }

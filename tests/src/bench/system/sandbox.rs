@@ -1,5 +1,6 @@
 //! The sandbox as a process of its own, without a rate limit.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::bench::process::Worker;
 
 /// Keys of the two services.
 pub(super) const KEYS: [&str; 2] = ["bench-alloggi", "bench-permesso"];
+/// The IO account of both.
+pub(super) const ACCOUNT: &str = "bench";
 /// Messages in one page; the sandbox's most.
 const PAGE: usize = 10_000;
 
@@ -31,6 +34,16 @@ pub(in crate::bench) struct Counts {
     /// Different ones.
     pub(in crate::bench) unique: u64,
     duplicates: u64,
+}
+
+/// How the one account was called.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub(in crate::bench) struct Called {
+    pub(in crate::bench) calls: u64,
+    /// Most in any 5 s.
+    pub(in crate::bench) busiest: u64,
+    /// Milliseconds from first to last.
+    pub(in crate::bench) span_ms: u64,
 }
 
 /// When a message came, and its text.
@@ -61,7 +74,7 @@ impl Sandbox {
     /// Starts one that holds `keep` messages.
     pub(in crate::bench) async fn start(ground: &Ground, keep: u64) -> anyhow::Result<Self> {
         let servizi = KEYS.map(|key| {
-            format!("[[sandbox.servizi]]\nchiave = \"{key}\"\naccount = \"bench\"\ncalls_per_5s = 0\n")
+            format!("[[sandbox.servizi]]\nchiave = \"{key}\"\naccount = \"{ACCOUNT}\"\ncalls_per_5s = 0\n")
         });
         let text = format!("[sandbox]\nbind = \"127.0.0.1:0\"\nkeep = {keep}\n{}", servizi.concat());
         let file = ground.folder().join("sandbox.toml");
@@ -82,6 +95,12 @@ impl Sandbox {
     /// What came so far.
     pub(in crate::bench) async fn counts(&self) -> anyhow::Result<Counts> {
         self.get("/sandbox/count").await
+    }
+
+    /// When calls came.
+    pub(in crate::bench) async fn calls(&self) -> anyhow::Result<Called> {
+        let accounts: BTreeMap<String, Called> = self.get("/sandbox/calls").await?;
+        accounts.get(ACCOUNT).copied().context("no call came to the sandbox")
     }
 
     /// Fails unless exactly `n` messages came, each once.
