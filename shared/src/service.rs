@@ -14,13 +14,16 @@ use crate::clock::Clock;
 use crate::domain::Fault;
 use crate::domain::catalogue::{Catalogue, ente_faults};
 use crate::domain::render::{TextFault, Texts};
-use crate::settings::{self, EXIT_CONFIG, Live, RedisTopology, Settings};
-use crate::store::{self, Redis};
+use crate::settings::{self, Durability, EXIT_CONFIG, Live, RedisTopology, Settings};
+use crate::store::inspect::{Inspector, Weakness};
+use crate::store::{self, Redis, StoreError};
 use crate::telemetry::probes::Health;
 use crate::wire::RecipientHash;
 
 /// Name of the readiness condition of the broker.
 pub const BROKER: &str = "broker";
+/// Name of the readiness condition that fails while the broker takes nothing because of an alarm.
+pub const ALARM: &str = "broker alarm";
 /// Name of the readiness condition of the store.
 pub const STORE: &str = "redis";
 
@@ -33,7 +36,7 @@ const ASKING: Duration = Duration::from_secs(1);
 /// Why a service ended badly.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// Settings, catalogue or enti have faults: all of them.
+    /// Settings, catalogue, enti or Redis' own settings have faults: all of them.
     #[error("the settings have faults")]
     Faults(Vec<Fault>),
     /// The broker's settings can never work.
@@ -73,27 +76,10 @@ pub fn report(faults: &[Fault]) {
 
 /// Reads the settings, or lists every fault and gives exit code 78.
 pub fn settings(path: Option<&Path>) -> Result<Settings, ExitCode> {
-    let loaded = Settings::load(path, settings::environment()).and_then(|settings| {
-        // Better said now than ignored: the store is reached at `redis.url` only.
-        match settings.redis.topology {
-            RedisTopology::Single => Ok(settings),
-            RedisTopology::Sentinel { .. } => Err(vec![not_there_yet(path, "redis.sentinel")]),
-            RedisTopology::Cluster { .. } => Err(vec![not_there_yet(path, "redis.cluster")]),
-        }
-    });
-    loaded.map_err(|faults| {
+    Settings::load(path, settings::environment()).map_err(|faults| {
         report(&faults);
         ExitCode::from(EXIT_CONFIG)
     })
-}
-
-fn not_there_yet(path: Option<&Path>, key: &str) -> Fault {
-    let file = path.map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
-    Fault {
-        file,
-        key: key.to_owned(),
-        reason: "is not supported yet: give one server in redis.url".to_owned(),
-    }
 }
 
 /// The catalogue and the enti, each ente checked against the catalogue.
@@ -135,6 +121,7 @@ pub fn broker_options(settings: &Settings, name: &str) -> broker::Options {
     let amqp = &settings.amqp;
     broker::Options {
         url: amqp.url.clone(),
+        nodes: amqp.nodes.clone(),
         tls: broker::Tls {
             ca_file: amqp.tls.ca_file.clone(),
             cert_file: amqp.tls.cert_file.clone(),
@@ -157,32 +144,86 @@ pub fn broker(settings: &Settings, name: &str) -> Result<RabbitMq, BrokerError> 
 /// How to reach Redis, as the settings say.
 #[must_use]
 pub fn redis_options(settings: &Settings) -> store::Options {
+    let redis = &settings.redis;
     store::Options {
-        url: settings.redis.url.clone(),
-        response_timeout: settings.redis.response_timeout,
-        ca_file: settings.redis.ca_file.clone(),
-        prefix: settings.redis.prefix.clone(),
+        url: redis.url.clone(),
+        place: match redis.topology.clone() {
+            RedisTopology::Single => store::Place::Single,
+            RedisTopology::Sentinel { master, nodes, username, password } => {
+                store::Place::Sentinel { master, nodes, username, password }
+            }
+            RedisTopology::Cluster { nodes } => store::Place::Cluster { nodes },
+        },
+        response_timeout: redis.response_timeout,
+        tls: store::Tls {
+            ca_file: redis.tls.ca_file.clone(),
+            cert_file: redis.tls.cert_file.clone(),
+            key_file: redis.tls.key_file.clone(),
+        },
+        prefix: redis.prefix.clone(),
     }
 }
 
 /// Connects to Redis, waiting for it as long as it takes; none if `shutdown` comes first. A process that
 /// waits is alive: a store that is away must not get it restarted.
-pub async fn redis(settings: &Settings, health: &Health, shutdown: &CancellationToken) -> Option<Redis> {
+///
+/// # Errors
+///
+/// [`RunError::Faults`] if Redis may lose what it is given and the settings do not allow that.
+pub async fn redis(
+    settings: &Settings,
+    health: &Health,
+    shutdown: &CancellationToken,
+) -> Result<Option<Redis>, RunError> {
     let options = redis_options(settings);
     let mut wait = REACHING.0;
     loop {
         health.tick();
-        let tried = shutdown.run_until_cancelled(Redis::connect(&options)).await?;
+        let Some(tried) = shutdown.run_until_cancelled(reach(&options)).await else { return Ok(None) };
         match tried {
-            Ok(redis) => {
+            Ok((redis, weaknesses)) => {
                 info!("redis reached");
-                return Some(redis);
+                allow(settings, weaknesses)?;
+                return Ok(Some(redis));
             }
-            Err(failure) => warn!(code = failure.code(), "redis is not there yet"),
+            Err(failure) => warn!(code = failure.code(), reason = %chain(&failure), "redis is not there yet"),
         }
-        shutdown.run_until_cancelled(tokio::time::sleep(wait)).await?;
+        if shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
+            return Ok(None);
+        }
         wait = (wait * 2).min(REACHING.1);
     }
+}
+
+async fn reach(options: &store::Options) -> Result<(Redis, Vec<Weakness>), StoreError> {
+    let redis = Redis::connect(options).await?;
+    let weaknesses = Inspector::new(redis.clone()).weaknesses().await?;
+    Ok((redis, weaknesses))
+}
+
+/// Refuses a Redis that may lose timers, or says so, as the settings want it.
+fn allow(settings: &Settings, weaknesses: Vec<Weakness>) -> Result<(), RunError> {
+    if settings.redis.durability == Durability::Warn {
+        for Weakness { what, how, .. } in &weaknesses {
+            warn!(what, reason = how, "redis may lose timers");
+        }
+        return Ok(());
+    }
+    let faults: Vec<Fault> = weaknesses.into_iter().map(weakness_fault).collect();
+    if faults.is_empty() { Ok(()) } else { Err(RunError::Faults(faults)) }
+}
+
+fn weakness_fault(found: Weakness) -> Fault {
+    let Weakness { what, how, mend } = found;
+    let reason = format!("{how}; {mend}, or set redis.durability = \"warn\" for a trial");
+    Fault { file: "redis".to_owned(), key: what.to_owned(), reason }
+}
+
+/// An error and what caused it, in one line. Errors of broker and store hold no address and no password.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |it| it.source())
+        .fold(error.to_string(), |text, source| format!("{text}: {source}"))
 }
 
 /// The process's clock. In a test build it follows the store's, which the tests move.
@@ -220,11 +261,20 @@ pub fn recipient_hash(settings: &Settings) -> RecipientHash {
 }
 
 /// Keeps the readiness conditions of broker and store true to the facts, and the process alive in the eyes
-/// of `/livez`, until `stop`.
-pub async fn keep_true(health: Arc<Health>, broker: RabbitMq, redis: Option<Redis>, stop: CancellationToken) {
+/// of `/livez`, until `stop`. `blocked` shows the broker's alarm.
+pub async fn keep_true(
+    health: Arc<Health>,
+    broker: RabbitMq,
+    redis: Option<Redis>,
+    blocked: prometheus::IntGauge,
+    stop: CancellationToken,
+) {
     while !stop.is_cancelled() {
         health.tick();
-        health.set(BROKER, broker.state() == State::Up);
+        let state = broker.state();
+        health.set(BROKER, matches!(state, State::Up | State::Blocked));
+        health.set(ALARM, state != State::Blocked);
+        blocked.set(i64::from(state == State::Blocked));
         if let Some(redis) = &redis {
             health.set(STORE, redis.ping().await.is_ok());
         }

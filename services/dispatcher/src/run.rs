@@ -48,8 +48,15 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         catalogue,
         Arc::clone(&metrics),
     )));
-    let Some(redis) = service::redis(&settings, &health, &shutdown).await else { return Ok(()) };
-    beside.spawn(service::keep_true(Arc::clone(&health), broker.clone(), Some(redis.clone()), stop.clone()));
+    let Some(redis) = service::redis(&settings, &health, &shutdown).await? else { return Ok(()) };
+    let blocked = metrics.fleet.broker_blocked.clone();
+    beside.spawn(service::keep_true(
+        Arc::clone(&health),
+        broker.clone(),
+        Some(redis.clone()),
+        blocked,
+        stop.clone(),
+    ));
     let doubts = count_doubts(RedisLedger::new(redis.clone()), Arc::clone(&live), Arc::clone(&metrics));
     beside.spawn(stop.clone().run_until_cancelled_owned(doubts));
 

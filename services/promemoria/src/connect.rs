@@ -43,6 +43,7 @@ pub(crate) async fn redis(settings: &Settings) -> Result<Redis, Failure> {
 
 /// The failure of a broker's error.
 pub(crate) fn broker_away(error: &BrokerError) -> Failure {
+    let error = service::chain(error);
     Failure::Away(format!("RabbitMQ: {error}; check amqp.url and run `promemoria doctor`"))
 }
 
@@ -53,6 +54,7 @@ pub(crate) fn redis_away(error: &StoreError) -> Failure {
             "Redis: the stored {what} cannot be read by this build; use the version that wrote it"
         )),
         StoreError::Unavailable(_) | StoreError::Refused { .. } => {
+            let error = service::chain(error);
             Failure::Away(format!("Redis: {error}; check redis.url and run `promemoria doctor`"))
         }
     }

@@ -45,8 +45,15 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let beside = TaskTracker::new();
     beside.spawn(Arc::clone(&live).follow(metrics.config_reload_errors.clone(), stop.clone()));
     beside.spawn(inforce::follow(live, in_force, stop.clone()));
-    let Some(redis) = service::redis(&settings, &health, &shutdown).await else { return Ok(()) };
-    beside.spawn(service::keep_true(Arc::clone(&health), broker.clone(), Some(redis.clone()), stop.clone()));
+    let Some(redis) = service::redis(&settings, &health, &shutdown).await? else { return Ok(()) };
+    let blocked = metrics.broker_blocked.clone();
+    beside.spawn(service::keep_true(
+        Arc::clone(&health),
+        broker.clone(),
+        Some(redis.clone()),
+        blocked,
+        stop.clone(),
+    ));
     let clock = Clock::system();
     let sink = RedisSink {
         ledger: RedisLedger::new(redis),

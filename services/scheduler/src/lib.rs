@@ -53,8 +53,15 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let broker = service::broker(&settings, "scheduler")?;
     let tasks = TaskTracker::new();
     tasks.spawn(Arc::clone(&live).follow(metrics.fleet.config_reload_errors.clone(), stop.clone()));
-    let Some(redis) = service::redis(&settings, &health, &shutdown).await else { return Ok(()) };
-    tasks.spawn(service::keep_true(Arc::clone(&health), broker.clone(), Some(redis.clone()), stop.clone()));
+    let Some(redis) = service::redis(&settings, &health, &shutdown).await? else { return Ok(()) };
+    let blocked = metrics.fleet.broker_blocked.clone();
+    tasks.spawn(service::keep_true(
+        Arc::clone(&health),
+        broker.clone(),
+        Some(redis.clone()),
+        blocked,
+        stop.clone(),
+    ));
     let in_hand = TaskTracker::new();
     let service =
         Service { settings, in_force: InForce { catalogue, live }, metrics, health: Arc::clone(&health) };

@@ -26,6 +26,8 @@ pub struct Tls {
 pub struct Options {
     /// `amqp://user:password@host:port/vhost` or `amqps://…`; the vhost `/` is written `%2f`.
     pub url: SecretString,
+    /// More nodes of the same cluster, `host:port`: user, vhost and TLS are those of the URL.
+    pub nodes: Vec<String>,
     /// Certificates, read at every connection attempt so that a renewed file is taken up.
     pub tls: Tls,
     /// Allows `amqp://` to a host that is not this one.
@@ -48,6 +50,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             url: SecretString::from("amqp://127.0.0.1:5672/%2f"),
+            nodes: Vec::new(),
             tls: Tls::default(),
             allow_plaintext: false,
             declare: true,

@@ -25,8 +25,8 @@ mod tests;
 pub use enti::{Enti, Loaded};
 pub use live::{Live, Registry, Validator};
 pub use model::{
-    Amqp, Bind, Io, Log, LogFormat, LogLevel, Privacy, Redis, RedisTopology, Retention, Scheduler, Settings,
-    Tls,
+    Amqp, Bind, Durability, Io, Log, LogFormat, LogLevel, Privacy, Redis, RedisTopology, Retention,
+    Scheduler, Settings, Tls,
 };
 pub use page::configuration_page;
 

@@ -45,6 +45,8 @@ pub struct Settings {
 pub struct Amqp {
     /// `amqp://` or `amqps://`, with credentials.
     pub url: SecretString,
+    /// More nodes of the same cluster, `host:port`.
+    pub nodes: Vec<String>,
     /// Certificates, for `amqps://`.
     pub tls: Tls,
     /// Declare the topology at start, or check it passively.
@@ -76,8 +78,10 @@ pub struct Redis {
     /// `redis://` or `rediss://`, with credentials and database. With Sentinel or Cluster the host is not
     /// used.
     pub url: SecretString,
-    /// Authorities that may sign the server's certificate, PEM, for `rediss://`.
-    pub ca_file: Option<PathBuf>,
+    /// Certificates, for `rediss://`.
+    pub tls: Tls,
+    /// What is done about a Redis that may lose what it was given.
+    pub durability: Durability,
     /// One server, Sentinel or Cluster.
     pub topology: RedisTopology,
     /// Plain text to other hosts than loopback was allowed.
@@ -88,8 +92,17 @@ pub struct Redis {
     pub prefix: String,
 }
 
+/// What is done about a Redis that evicts keys or keeps no append-only file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The services refuse to start.
+    Require,
+    /// They say so and go on.
+    Warn,
+}
+
 /// How Redis is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum RedisTopology {
     /// The host of `redis.url`.
     Single,
@@ -99,6 +112,10 @@ pub enum RedisTopology {
         master: String,
         /// Sentinels, `host:port`.
         nodes: Vec<String>,
+        /// The sentinels' own user.
+        username: Option<String>,
+        /// The sentinels' own password.
+        password: Option<SecretString>,
     },
     /// A cluster.
     Cluster {

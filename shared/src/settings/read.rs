@@ -10,8 +10,8 @@ use url::Url;
 use super::endpoint::{self, Endpoint, Schemes};
 use super::reader::Section;
 use super::{
-    Amqp, Bind, CONFIG_VARIABLE, Io, Log, LogFormat, LogLevel, Privacy, Redis, RedisTopology, Retention,
-    Scheduler, Settings, Tls, kinds, merge, reader, redact, secret,
+    Amqp, Bind, CONFIG_VARIABLE, Durability, Io, Log, LogFormat, LogLevel, Privacy, Redis, RedisTopology,
+    Retention, Scheduler, Settings, Tls, kinds, merge, reader, redact, secret,
 };
 use crate::domain::Fault;
 use crate::domain::catalogue::InDubbio;
@@ -56,7 +56,9 @@ fn settings(root: &mut Section, untouched: bool, redacted: serde_json::Value) ->
     let renderer = root.section("renderer", service);
     let dispatcher = root.section("dispatcher", service);
     let retention = root.section("retention", retention);
-    let trial = untouched || (is_local(amqp.as_ref()) && is_local(redis.as_ref()) && is_local(io.as_ref()));
+    let trial = untouched
+        || (is_local(amqp.as_ref()) && redis.as_ref().is_some_and(|it| it.2) && is_local(io.as_ref()));
+    let redis = redis.map(|redis| resolve_durability(redis, trial));
     let privacy = root.section("privacy", |section| privacy(section, trial));
     let shutdown_grace = root.section("shutdown", |section| section.get("grace", kinds::duration));
     let log = root.section("log", log);
@@ -76,6 +78,16 @@ fn settings(root: &mut Section, untouched: bool, redacted: serde_json::Value) ->
         log: log?,
         redacted,
     })
+}
+
+/// `auto` becomes what it stands for.
+fn resolve_durability(
+    (mut redis, asked, local): (Redis, Option<Durability>, bool),
+    trial: bool,
+) -> (Redis, bool) {
+    let usual = if trial { Durability::Warn } else { Durability::Require };
+    redis.durability = asked.unwrap_or(usual);
+    (redis, local)
 }
 
 fn is_local<T>(section: Option<&(T, bool)>) -> bool {
@@ -105,11 +117,14 @@ fn file(section: &mut Section, key: &str) -> Option<PathBuf> {
 /// The section, and whether it leads to this machine only.
 fn amqp(section: &mut Section) -> (Amqp, bool) {
     let allow_plaintext = section.get("allow_plaintext", kinds::flag);
-    let (url, endpoint) = url(section, &Schemes { plain: "amqp", tls: "amqps" });
+    let (url, mut endpoint) = url(section, &Schemes { plain: "amqp", tls: "amqps" });
+    let nodes = section.opt("nodes", kinds::list(kinds::checked(endpoint::check_node))).unwrap_or_default();
+    endpoint.loopback &= endpoint::all_loopback(&nodes);
     endpoint::refuse_plaintext(section, "url", endpoint, allow_plaintext);
     let tls = section.section("tls", |section| tls(section, endpoint)).unwrap_or_default();
     let amqp = Amqp {
         url,
+        nodes,
         tls,
         allow_plaintext,
         declare: section.get("declare", kinds::flag),
@@ -144,31 +159,32 @@ fn tls(section: &mut Section, endpoint: Endpoint) -> Tls {
     tls
 }
 
-/// The section, and whether it leads to this machine only.
-fn redis(section: &mut Section) -> (Redis, bool) {
+/// The section, what it says of durability (none for `auto`), and whether it leads to this machine only.
+fn redis(section: &mut Section) -> (Redis, Option<Durability>, bool) {
     let allow_plaintext = section.get("allow_plaintext", kinds::flag);
     let (url, mut endpoint) = url(section, &Schemes { plain: "redis", tls: "rediss" });
-    let ca_file = section.section("tls", |section| {
-        let ca_file = file(section, "ca_file");
-        if ca_file.is_some() && !endpoint.tls {
-            section.fault("ca_file", "certificates are of no use without a TLS url");
-        }
-        ca_file
-    });
+    let tls = section.section("tls", |section| tls(section, endpoint)).unwrap_or_default();
     let topology = topology(section);
     if let RedisTopology::Sentinel { nodes, .. } | RedisTopology::Cluster { nodes } = &topology {
         endpoint.loopback = endpoint::all_loopback(nodes);
     }
     endpoint::refuse_plaintext(section, "url", endpoint, allow_plaintext);
+    let durabilities = kinds::one_of(&[
+        ("auto", None),
+        ("require", Some(Durability::Require)),
+        ("warn", Some(Durability::Warn)),
+    ]);
+    let durability = section.get("durability", durabilities);
     let redis = Redis {
         url,
-        ca_file: ca_file.flatten(),
+        tls,
+        durability: Durability::Require,
         topology,
         allow_plaintext,
         response_timeout: section.get("response_timeout", kinds::duration),
         prefix: section.get("prefix", kinds::checked(check_prefix)),
     };
-    (redis, endpoint.loopback)
+    (redis, durability, endpoint.loopback)
 }
 
 fn topology(section: &mut Section) -> RedisTopology {
@@ -176,8 +192,12 @@ fn topology(section: &mut Section) -> RedisTopology {
     let sentinel = section.section("sentinel", |section| {
         let master = section.opt("master", kinds::text);
         let nodes = section.opt("nodes", nodes());
+        let username = section.opt("username", kinds::text);
+        let password = secret::take(section, "password");
         match (master, nodes) {
-            (Some(master), Some(nodes)) => Some(RedisTopology::Sentinel { master, nodes }),
+            (Some(master), Some(nodes)) => {
+                Some(RedisTopology::Sentinel { master, nodes, username, password })
+            }
             (None, Some(_)) => {
                 section.fault("master", "required with nodes");
                 None

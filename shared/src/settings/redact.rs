@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 /// Keys whose value is a secret.
-const SECRETS: [&str; 1] = ["recipient_hash_key"];
+const SECRETS: [&str; 2] = ["password", "recipient_hash_key"];
 /// Keys whose value is a URL that may hold credentials.
 const URLS: [&str; 1] = ["url"];
 

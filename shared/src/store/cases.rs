@@ -208,13 +208,13 @@ impl CaseStore {
         if rules.is_empty() {
             return Ok(());
         }
-        let key = format!("{}armed", self.redis.ente(ente));
-        let mut pipe = redis::pipe();
+        let mut call = self.redis.scripts.fell_due.prepare_invoke();
+        call.key(self.redis.ente(ente));
         for (rule, count) in rules {
-            pipe.cmd("HINCRBY").arg(&key).arg(rule).arg(-count).ignore();
+            call.arg(rule).arg(count);
         }
-        let mut connection = self.redis.connection();
-        pipe.query_async(&mut connection).await.map_err(StoreError::from_redis)
+        let _: i64 = self.redis.run(&call).await?;
+        Ok(())
     }
 
     /// Claims up to `limit` due entries of an ente for `lease_ms`, keeping at most `most` in flight.

@@ -5,6 +5,7 @@ use redis::Value;
 use super::cases::read_case;
 use super::keys::Member;
 use super::progress::RawProgress;
+pub use super::server::{Server, Weakness};
 use super::{Redis, StoreError};
 use crate::domain::case::Case;
 
@@ -85,25 +86,6 @@ pub struct Tally {
     pub in_flight: u64,
     /// Entries in doubt.
     pub in_doubt: u64,
-}
-
-/// What Redis says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Server {
-    /// Version: that of Valkey where it is one, else of Redis.
-    pub version: String,
-    /// What it does when memory is full: anything but `noeviction` loses timers.
-    pub maxmemory_policy: String,
-    /// It writes every command to an append-only file.
-    pub append_only: bool,
-    /// Its last snapshot failed, or its last write to the append-only file did.
-    pub writing_failed: bool,
-    /// `master` or `slave`.
-    pub role: String,
-    /// Bytes in use.
-    pub used_memory: u64,
-    /// The most bytes it may use; 0 is no limit.
-    pub maxmemory: u64,
 }
 
 /// What an operator decides on a message in doubt.
@@ -197,61 +179,27 @@ impl Inspector {
         Ok((status == "OK").then_some(RawProgress(standing)))
     }
 
-    /// What Redis says of itself.
-    pub async fn server(&self) -> Result<Server, StoreError> {
+    /// What Redis says of itself; of a cluster, each node.
+    pub async fn servers(&self) -> Result<Vec<Server>, StoreError> {
         let mut connection = self.redis.connection();
         let info: Value =
             redis::cmd("INFO").query_async(&mut connection).await.map_err(StoreError::from_redis)?;
-        let text = match info {
-            Value::BulkString(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Value::VerbatimString { text, .. } | Value::SimpleString(text) => text,
-            _ => return Err(StoreError::Unreadable("answer of INFO")),
-        };
-        Ok(Server::read(&text))
-    }
-}
-
-impl Server {
-    fn read(info: &str) -> Self {
-        let field = |name: &str| {
-            info.lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-                .map(|value| value.trim().to_owned())
-        };
-        let bytes = |name: &str| field(name).and_then(|value| value.parse().ok()).unwrap_or(0);
-        let failed = |name: &str| field(name).is_some_and(|value| value != "ok");
-        Self {
-            version: field("valkey_version").or_else(|| field("redis_version")).unwrap_or_default(),
-            maxmemory_policy: field("maxmemory_policy").unwrap_or_default(),
-            append_only: field("aof_enabled").as_deref() == Some("1"),
-            writing_failed: failed("rdb_last_bgsave_status") || failed("aof_last_write_status"),
-            role: field("role").unwrap_or_default(),
-            used_memory: bytes("used_memory"),
-            maxmemory: bytes("maxmemory"),
+        match info {
+            Value::Map(nodes) => nodes.into_iter().map(|(_, info)| Server::told(info)).collect(),
+            info => Ok(vec![Server::told(info)?]),
         }
+    }
+
+    /// What about Redis may lose timers.
+    pub async fn weaknesses(&self) -> Result<Vec<Weakness>, StoreError> {
+        let mut found: Vec<Weakness> = Vec::new();
+        for weakness in self.servers().await?.iter().flat_map(Server::weaknesses) {
+            if !found.contains(&weakness) {
+                found.push(weakness);
+            }
+        }
+        Ok(found)
     }
 }
 
 type StoredPage = (i64, u64, Vec<(Vec<u8>, String, Option<Vec<u8>>, String)>);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_redis_says_is_read_by_name() {
-        let info = "# Server\r\nredis_version:7.0.15\r\n# Memory\r\nused_memory:900\r\nused_memory_human:9\r\n\
-                    maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\naof_enabled:1\r\n\
-                    rdb_last_bgsave_status:ok\r\naof_last_write_status:err\r\nrole:master\r\n";
-        let expected = Server {
-            version: "7.0.15".to_owned(),
-            maxmemory_policy: "allkeys-lru".to_owned(),
-            append_only: true,
-            writing_failed: true,
-            role: "master".to_owned(),
-            used_memory: 900,
-            maxmemory: 0,
-        };
-        assert_eq!(Server::read(info), expected);
-    }
-}

@@ -1,21 +1,28 @@
 //! The store: the truth about time and state, in Redis.
 //!
+//! `door.rs` opens connections (one server, Sentinel, Cluster), `link.rs` replaces one that no longer serves.
 //! `keys.rs` names what lies where, `scripts/` changes it atomically, `progress.rs` reads how far a message
 //! has come. `cases.rs` is the scheduler's side (cases and the schedule), `ledger.rs` the dispatcher's
 //! (fence and settle), `inspect.rs` the operator's (what is armed, what is in doubt), `retention.rs` forgets.
 
 pub mod cases;
+mod door;
 pub mod inspect;
 pub mod keys;
 pub mod ledger;
+mod link;
+mod options;
 pub mod progress;
 pub mod quota;
 mod redis;
 mod redis_ledger;
 pub mod retention;
+mod server;
 
 pub use cases::{CaseStore, Claimed, Commit, Committed, Loaded, Unit};
-pub use redis::{Options, Redis};
+pub use link::Link;
+pub use options::{Options, Place, Tls};
+pub use redis::Redis;
 pub use redis_ledger::RedisLedger;
 
 /// Why the store could not do it, by what the caller does next.
@@ -36,12 +43,17 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Keeps no text of Redis: it may quote arguments.
-    #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` is given")]
+    /// Keeps no text of Redis: it may quote arguments. What the socket or TLS says is kept.
     pub(crate) fn from_redis(error: ::redis::RedisError) -> Self {
+        if error.is_io_error() {
+            return Self::Unavailable(Box::new(error));
+        }
         match error.code() {
+            // Passing states of a failover or a start: no operator is needed.
+            Some("READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED") | None => {
+                Self::Unavailable(error.category().into())
+            }
             Some(code) => Self::Refused { code: code.to_owned() },
-            None => Self::Unavailable(error.category().into()),
         }
     }
 

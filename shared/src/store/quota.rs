@@ -75,9 +75,9 @@ struct Scripts {
 }
 
 /// Opens every script. KEYS: list of `ms:count`, oldest first; hash. ARGV 1: milliseconds added to
-/// Redis's clock, 0 but in tests. A clock that steps back a little stands still; one that steps back by
+/// Redis's clock, 0 but in tests. They run when memory is full too: what is due still leaves. A clock that steps back a little stands still; one that steps back by
 /// more than the window leaves the budget empty for a window, since what was taken when is not known.
-const OPEN: &str = r"
+const OPEN: &str = r"#!lua flags=allow-oom
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])
 local state = redis.call('HMGET', KEYS[2], 'sum', 'total', 'last', 'paused')

@@ -1,34 +1,15 @@
-//! The Redis connection and the scripts.
+//! The store's scripts on a connection.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use redis::{FromRedisValue, Script, ScriptInvocation};
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::io::tcp::{TcpSettings, socket2};
-use redis::{
-    Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Script, ScriptInvocation, TlsCertificates,
-};
-use secrecy::{ExposeSecret, SecretString};
+use super::link::Link;
+use super::options::Options;
+use super::{StoreError, door};
 
-use super::StoreError;
-
-/// How to reach Redis.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// `redis://` or `rediss://`.
-    pub url: SecretString,
-    /// Time within which an answer must come; a command that timed out may still have run.
-    pub response_timeout: Duration,
-    /// Authorities that may sign the server's certificate, PEM, in place of the public ones.
-    pub ca_file: Option<PathBuf>,
-    /// First part of every key.
-    pub prefix: String,
-}
-
-/// A pooled, reconnecting connection with the store's scripts.
+/// A connection with the store's scripts; it is opened again by itself.
 #[derive(Clone)]
 pub struct Redis {
-    connection: ConnectionManager,
+    connection: Link,
     /// First part of every key.
     pub(super) prefix: String,
     pub(super) scripts: std::sync::Arc<Scripts>,
@@ -46,75 +27,63 @@ pub(super) struct Scripts {
     pub(super) decide: Script,
     pub(super) sweep: Script,
     pub(super) forget: Script,
+    pub(super) fell_due: Script,
+    clock: Script,
 }
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
 
 /// In a test build the tests move the clock through a key; elsewhere Redis `TIME` is the clock.
 const CLOCK_OFFSET: &str = if cfg!(feature = "virtual-time") {
-    "tonumber(redis.call('GET', 'promemoria:clock-offset-ms') or '0')"
+    // `pcall`: on a cluster the key may be another node's, and then nothing moves.
+    "(tonumber(tostring(redis.pcall('GET', 'promemoria:clock-offset-ms'))) or 0)"
 } else {
     "0"
 };
 
-fn script(body: &str) -> Script {
-    Script::new(&format!("{PRELUDE}{body}").replace("CLOCK_OFFSET()", CLOCK_OFFSET))
+/// First line of a script that moves or frees what is there: it runs when memory is full too, so that
+/// what is due still leaves. With such a line a cluster also refuses a script that strays to another slot,
+/// and a replica refuses it at once. Redis 7 or later.
+const MOVES: &str = "#!lua flags=allow-oom";
+/// First line of a script that takes something in: when memory is full it is refused.
+const TAKES: &str = "#!lua";
+
+fn script(first_line: &str, body: &str) -> Script {
+    Script::new(&format!("{first_line}\n{PRELUDE}{body}").replace("CLOCK_OFFSET()", CLOCK_OFFSET))
 }
 
 impl Scripts {
     fn new() -> Self {
         Self {
-            load: script(include_str!("scripts/load.lua")),
-            commit: script(include_str!("scripts/commit.lua")),
-            claim: script(include_str!("scripts/claim.lua")),
-            fence: script(include_str!("scripts/fence.lua")),
-            settle: script(include_str!("scripts/settle.lua")),
-            peek: script(include_str!("scripts/peek.lua")),
-            tally: script(include_str!("scripts/tally.lua")),
-            decide: script(include_str!("scripts/decide.lua")),
-            sweep: script(include_str!("scripts/sweep.lua")),
-            forget: script(include_str!("scripts/forget.lua")),
+            load: script(MOVES, include_str!("scripts/load.lua")),
+            commit: script(TAKES, include_str!("scripts/commit.lua")),
+            claim: script(MOVES, include_str!("scripts/claim.lua")),
+            fence: script(MOVES, include_str!("scripts/fence.lua")),
+            settle: script(MOVES, include_str!("scripts/settle.lua")),
+            peek: script(MOVES, include_str!("scripts/peek.lua")),
+            tally: script(MOVES, include_str!("scripts/tally.lua")),
+            decide: script(MOVES, include_str!("scripts/decide.lua")),
+            sweep: script(MOVES, include_str!("scripts/sweep.lua")),
+            forget: script(MOVES, include_str!("scripts/forget.lua")),
+            fell_due: script(MOVES, include_str!("scripts/fell_due.lua")),
+            clock: script(MOVES, "return now_ms()"),
         }
     }
 }
 
-fn client(options: &Options, info: ConnectionInfo) -> Result<Client, StoreError> {
-    let Some(path) = &options.ca_file else { return Client::open(info).map_err(StoreError::from_redis) };
-    let root_cert = std::fs::read(path).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-    let certificates = TlsCertificates { client_tls: None, root_cert: Some(root_cert) };
-    Client::build_with_tls(info, certificates).map_err(StoreError::from_redis)
-}
-
 impl Redis {
-    /// Connects; fails if Redis is not there. Afterwards it reconnects by itself.
-    ///
-    /// A dead peer is found within about 7 s: without TCP user timeout and keepalive the client never
-    /// leaves a silently dead connection (measured: still failing after 90 s).
+    /// Connects; fails if Redis is not there. Afterwards it reconnects by itself, to whoever is the master
+    /// then.
     pub async fn connect(options: &Options) -> Result<Self, StoreError> {
-        let keepalive = socket2::TcpKeepalive::new()
-            .with_time(Duration::from_secs(5))
-            .with_interval(Duration::from_secs(1))
-            .with_retries(3);
-        let tcp = TcpSettings::default()
-            .set_nodelay(true)
-            .set_user_timeout(Duration::from_secs(5))
-            .set_keepalive(keepalive);
-        let info = options.url.expose_secret().into_connection_info().map_err(StoreError::from_redis)?;
-        let client = client(options, info.set_tcp_settings(tcp))?;
-        let config = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(options.response_timeout))
-            .set_connection_timeout(Some(Duration::from_secs(3)))
-            .set_min_delay(Duration::from_millis(100))
-            .set_max_delay(Duration::from_secs(2))
-            .set_number_of_retries(2);
-        let connection =
-            ConnectionManager::new_with_config(client, config).await.map_err(StoreError::from_redis)?;
+        // A certificate file that is missing or broken is told by name, not as a server that is away.
+        door::certificates(options).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        let connection = Link::open(options.clone()).await.map_err(StoreError::from_redis)?;
         Ok(Self { connection, prefix: options.prefix.clone(), scripts: std::sync::Arc::new(Scripts::new()) })
     }
 
     /// A handle for commands of one's own; clones share the connection.
     #[must_use]
-    pub fn connection(&self) -> ConnectionManager {
+    pub fn connection(&self) -> Link {
         self.connection.clone()
     }
 
@@ -136,8 +105,7 @@ impl Redis {
 
     /// The store's clock, Unix milliseconds.
     pub async fn now_ms(&self) -> Result<i64, StoreError> {
-        let clock = script("return now_ms()");
-        let mut call = clock.prepare_invoke();
+        let mut call = self.scripts.clock.prepare_invoke();
         call.key(self.ente("-"));
         self.run(&call).await
     }

@@ -250,6 +250,14 @@ pub const CONFIG_RELOAD_ERRORS: Family = Family {
     labels: &[],
     fed_by: ALL,
 };
+/// The broker's alarm.
+pub const BROKER_BLOCKED: Family = Family {
+    name: "promemoria_broker_blocked",
+    kind: Kind::Gauge,
+    help: "1 while RabbitMQ takes nothing from this process because of an alarm (memory, disk), else 0.",
+    labels: &[],
+    fed_by: ALL,
+};
 /// The build.
 pub const BUILD_INFO: Family = Family {
     name: "promemoria_build_info",
@@ -297,5 +305,6 @@ pub const FAMILIES: [Family; 17] = [
     DEAD,
     PREMIUM_MESSAGES,
     CONFIG_RELOAD_ERRORS,
+    BROKER_BLOCKED,
     BUILD_INFO,
 ];

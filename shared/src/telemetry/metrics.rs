@@ -3,7 +3,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, Result,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Result,
 };
 
 use super::families::{self as f, Family, Kind, Process};
@@ -62,6 +63,8 @@ pub struct FleetMetrics {
     pub dead: IntCounterVec,
     /// [`f::CONFIG_RELOAD_ERRORS`]
     pub config_reload_errors: IntCounter,
+    /// [`f::BROKER_BLOCKED`]
+    pub broker_blocked: IntGauge,
 }
 
 impl FleetMetrics {
@@ -74,6 +77,7 @@ impl FleetMetrics {
             stage_duration: histograms(registry, &f::STAGE_DURATION)?,
             dead: counters(registry, &f::DEAD)?,
             config_reload_errors: counter(registry, &f::CONFIG_RELOAD_ERRORS)?,
+            broker_blocked: gauges(registry, &f::BROKER_BLOCKED)?.with_label_values::<&str>(&[]),
         };
         for (_, stages) in f::STAGES.iter().filter(|(feeder, _)| *feeder == process) {
             for stage in *stages {
@@ -321,6 +325,7 @@ mod tests {
             r#"promemoria_dead_total{code="attempts"} 0"#,
             r#"promemoria_stage_duration_seconds_count{stage="intake"} 0"#,
             "promemoria_config_reload_errors_total 0",
+            "promemoria_broker_blocked 0",
         ] {
             assert!(text.lines().any(|found| found == line), "no line {line} in\n{text}");
         }

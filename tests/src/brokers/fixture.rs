@@ -134,6 +134,15 @@ impl Brokers {
         Ok(format!("{authority}/{name}"))
     }
 
+    /// Runs `rabbitmqctl` against the broker.
+    ///
+    /// # Errors
+    ///
+    /// What it says; brokers given by the environment have none.
+    pub async fn control(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        self.rabbitmq.lock().await.control(arguments).await
+    }
+
     /// The address of another database of the same Redis: 0 to 63 where it is private.
     ///
     /// # Errors

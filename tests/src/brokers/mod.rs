@@ -19,12 +19,15 @@ mod process;
 mod rabbitmq;
 mod ready;
 mod redis_server;
+mod solo;
 mod source;
 mod started;
 mod watchdog;
 
 pub use fixture::{Brokers, Server};
 pub use options::{Images, Options, Source};
+pub use ports::free_port;
+pub use solo::Solos;
 pub use source::Origin;
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct Options {
     pub endpoints: Option<(String, String)>,
     /// The images of [`Source::Containers`].
     pub images: Images,
+    /// Lines for the end of `rabbitmq.conf`: only a private instance of this machine's programs takes them.
+    pub rabbitmq_conf: String,
     /// How long each broker may take until it answers. RabbitMQ boots in 5 to 10 s on two idle cores;
     /// the default of 120 s leaves room for a machine that compiles at the same time.
     pub deadline: Duration,
@@ -50,6 +52,7 @@ impl Default for Options {
             source: Source::Any,
             endpoints: None,
             images: Images::default(),
+            rabbitmq_conf: String::new(),
             deadline: Duration::from_mins(2),
         }
     }

@@ -18,7 +18,7 @@ static PROMISED: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
 /// # Errors
 ///
 /// Every port of the range is taken.
-pub(super) fn free_port() -> anyhow::Result<u16> {
+pub fn free_port() -> anyhow::Result<u16> {
     let mut promised = PROMISED.lock().unwrap_or_else(PoisonError::into_inner);
     let promised = promised.get_or_insert_with(HashSet::new);
     let length = RANGE.end - RANGE.start;

@@ -54,16 +54,18 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// Starts both with all their files in `folder`; AMQP is served on `127.0.0.1:port`.
+    /// Starts both with all their files in `folder`; AMQP is served on `127.0.0.1:port`;
+    /// `more` goes to the end of its configuration.
     pub(super) async fn start(
         programs: Programs,
         folder: &Path,
         port: u16,
+        more: &str,
         watchdog: &Arc<Watchdog>,
     ) -> anyhow::Result<Self> {
         let mapper_port = free_port()?;
-        let environment =
-            write_files(folder, port, mapper_port).context("cannot lay out RabbitMQ's folder")?;
+        let environment = write_files(folder, mapper_port).context("cannot lay out RabbitMQ's folder")?;
+        fs::write(folder.join("rabbitmq.conf"), format!("{}{more}", configuration(port)))?;
         let port_mapper = Launch {
             program: programs.port_mapper,
             arguments: ["-address", "127.0.0.1", "-port", &mapper_port.to_string()]
@@ -115,12 +117,11 @@ async fn accepts_connections(port: u16) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the node's configuration and returns the environment that points to it.
-fn write_files(folder: &Path, port: u16, mapper_port: u16) -> anyhow::Result<Vec<(&'static str, String)>> {
+/// Lays out the node's folder and returns the environment that points to it.
+fn write_files(folder: &Path, mapper_port: u16) -> anyhow::Result<Vec<(&'static str, String)>> {
     for name in ["home", "database", "log", "plugins"] {
         fs::create_dir_all(folder.join(name))?;
     }
-    fs::write(folder.join("rabbitmq.conf"), configuration(port))?;
     fs::write(folder.join("environment"), "")?;
     fs::write(folder.join("enabled_plugins"), "[].\n")?;
     let inside = |name: &str| folder.join(name).display().to_string();

@@ -33,7 +33,7 @@ impl fmt::Display for Origin {
 pub(super) enum Found {
     Environment { amqp_url: String, redis_url: String },
     Containers(Images),
-    Local { rabbitmq: Programs, redis: PathBuf },
+    Local { rabbitmq: Programs, redis: PathBuf, conf: String },
 }
 
 /// Takes the first source that the options allow and this machine has.
@@ -60,7 +60,7 @@ pub(super) async fn find(options: &Options) -> anyhow::Result<Found> {
         }
     }
     if options.source != Source::Containers {
-        match local_programs() {
+        match local_programs(&options.rabbitmq_conf) {
             Ok(found) => return Ok(found),
             Err(reason) => lacking.push(format!("local programs: {reason}")),
         }
@@ -72,10 +72,10 @@ pub(super) async fn find(options: &Options) -> anyhow::Result<Found> {
     )
 }
 
-fn local_programs() -> Result<Found, String> {
+fn local_programs(conf: &str) -> Result<Found, String> {
     let rabbitmq = Programs::find()?;
     let redis = redis_server::find().ok_or("redis-server is not on PATH")?;
-    Ok(Found::Local { rabbitmq, redis })
+    Ok(Found::Local { rabbitmq, redis, conf: conf.to_owned() })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl Started {
         match found {
             Found::Environment { amqp_url, redis_url } => Ok(Self::external(amqp_url, redis_url)),
             Found::Containers(images) => Self::containers(images).await,
-            Found::Local { rabbitmq, redis } => Self::local(rabbitmq, redis).await,
+            Found::Local { rabbitmq, redis, conf } => Self::local(rabbitmq, redis, &conf).await,
         }
     }
 
@@ -65,13 +65,14 @@ impl Started {
         })
     }
 
-    async fn local(rabbitmq: Programs, redis: PathBuf) -> anyhow::Result<Self> {
+    async fn local(rabbitmq: Programs, redis: PathBuf, conf: &str) -> anyhow::Result<Self> {
         let watchdog = Arc::new(Watchdog::start()?);
         let folder = tempfile::Builder::new().prefix("promemoria-brokers-").tempdir()?;
         let path = folder.path().to_str().context("the temporary folder's name is not UTF-8")?;
         watchdog.guard(&Charge::Folder(path))?;
         let (amqp_port, redis_port) = (free_port()?, free_port()?);
-        let rabbitmq = Node::start(rabbitmq, &folder.path().join("rabbitmq"), amqp_port, &watchdog).await?;
+        let home = folder.path().join("rabbitmq");
+        let rabbitmq = Node::start(rabbitmq, &home, amqp_port, conf, &watchdog).await?;
         let redis = redis_server::start(redis, &folder.path().join("redis"), redis_port, &watchdog)?;
         Ok(Self {
             origin: Origin::Local,

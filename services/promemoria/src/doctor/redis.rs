@@ -1,7 +1,8 @@
 //! Redis: reachable, keeps what it is given, agrees on the time, and its schedule moves.
 
 use shared::clock::Clock;
-use shared::store::inspect::{Inspector, Server, Tally};
+use shared::settings::RedisTopology;
+use shared::store::inspect::{Inspector, Server, Tally, Weakness};
 
 use super::{Finding, State};
 use crate::connect;
@@ -20,11 +21,12 @@ pub(super) async fn look(setup: &Setup) -> Vec<Finding> {
         Err(failure) => return vec![away(&failure)],
     };
     let inspector = Inspector::new(redis.clone());
-    let (server, store_ms) = match (inspector.server().await, redis.now_ms().await) {
-        (Ok(server), Ok(now_ms)) => (server, now_ms),
+    let (servers, store_ms) = match (inspector.servers().await, redis.now_ms().await) {
+        (Ok(servers), Ok(now_ms)) => (servers, now_ms),
         (Err(error), _) | (_, Err(error)) => return vec![away(&connect::redis_away(&error))],
     };
-    let mut findings = of_server(&server);
+    let cluster = matches!(setup.settings.redis.topology, RedisTopology::Cluster { .. });
+    let mut findings: Vec<_> = servers.iter().flat_map(|server| of_server(server, cluster)).collect();
     findings.push(of_clock(store_ms.abs_diff(Clock::system().now().timestamp_millis())));
     for ente in setup.enti.enti() {
         match inspector.tally(&ente.id, LATE_MS).await {
@@ -44,18 +46,13 @@ fn away(failure: &Failure) -> Finding {
     Finding::new(State::Away, "redis", how, mend)
 }
 
-fn of_server(server: &Server) -> Vec<Finding> {
+fn of_server(server: &Server, cluster: bool) -> Vec<Finding> {
     let mut findings = vec![Finding::good("redis", format!("answers, version {}", server.version))];
     let mut bad = |what: &str, how: String, mend: &str| {
         findings.push(Finding::new(State::Bad, format!("redis {what}"), how, mend));
     };
-    if server.maxmemory_policy != "noeviction" {
-        let how = format!("is {}: timers can vanish when memory is full", server.maxmemory_policy);
-        bad("maxmemory-policy", how, "set `maxmemory-policy noeviction`");
-    }
-    if !server.append_only {
-        let how = "no append-only file: a crash loses the timers of the last minutes".to_owned();
-        bad("persistence", how, "set `appendonly yes` and `appendfsync everysec`");
+    for Weakness { what, how, mend } in server.weaknesses() {
+        bad(what, how, mend);
     }
     if server.writing_failed {
         bad(
@@ -64,7 +61,8 @@ fn of_server(server: &Server) -> Vec<Finding> {
             "look at its log and at the disk's room",
         );
     }
-    if server.role == "slave" {
+    // In a cluster replicas answer too, each for itself.
+    if server.role == "slave" && !cluster {
         bad("role", "is a replica: it takes no writes".to_owned(), "name the master, or use redis.sentinel");
     }
     if server.maxmemory > 0 && server.used_memory > server.maxmemory / 10 * 9 {
@@ -117,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_redis_that_may_lose_timers_is_bad() {
-        assert_eq!(of_server(&sound()).len(), 1);
+        assert_eq!(of_server(&sound(), false).len(), 1);
         for server in [
             Server { maxmemory_policy: "allkeys-lru".to_owned(), ..sound() },
             Server { append_only: false, ..sound() },
@@ -125,10 +123,16 @@ mod tests {
             Server { role: "slave".to_owned(), ..sound() },
             Server { maxmemory: 100, used_memory: 95, ..sound() },
         ] {
-            let findings = of_server(&server);
+            let findings = of_server(&server, false);
             assert_eq!(findings.len(), 2, "{server:?}");
             assert!(findings[1].state == State::Bad && !findings[1].mend.is_empty());
         }
+    }
+
+    #[test]
+    fn a_replica_is_no_fault_of_a_cluster() {
+        let replica = Server { role: "slave".to_owned(), ..sound() };
+        assert_eq!(of_server(&replica, true).len(), 1);
     }
 
     #[test]

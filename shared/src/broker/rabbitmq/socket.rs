@@ -4,7 +4,10 @@ use std::{
     net::{IpAddr, Shutdown, TcpStream},
     os::fd::AsFd,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,6 +16,7 @@ use lapin::{
     tcp::{AMQPUriTcpExt, AsyncTcpStream, RustlsConnector, RustlsConnectorConfig},
     uri::{AMQPScheme, AMQPUri},
 };
+use rand::Rng;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use secrecy::ExposeSecret;
 use tokio::time::timeout;
@@ -26,10 +30,12 @@ const HEARTBEAT_SECONDS: u16 = 10;
 /// Bound on reaching the broker (name, TCP, TLS) and, again, on its handshake.
 const CONNECT_LIMIT: Duration = Duration::from_secs(8);
 
-/// A checked address.
+/// The checked addresses of a broker: one node or more.
 pub(super) struct Endpoint {
-    uri: AMQPUri,
+    uris: Vec<AMQPUri>,
     tls: Option<Tls>,
+    /// The node to try next. It moves on when a node fails and stays while one serves.
+    next: AtomicUsize,
 }
 
 /// A second handle on a connection's socket. lapin leaves a thread behind on a connection that is given
@@ -66,7 +72,14 @@ impl Endpoint {
         }
         uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
         let encrypted = uri.scheme == AMQPScheme::AMQPS;
-        if !encrypted && !options.allow_plaintext && !is_loopback(&uri.authority.host) {
+        let mut uris = vec![uri];
+        for node in &options.nodes {
+            let uri = at_node(&uris[0], node)
+                .ok_or_else(|| BrokerError::invalid("amqp.nodes", format!("{node} is not host:port")))?;
+            uris.push(uri);
+        }
+        let leaves = uris.iter().any(|uri| !is_loopback(&uri.authority.host));
+        if !encrypted && !options.allow_plaintext && leaves {
             let reason = "plain-text AMQP leaves this machine: use amqps:// or set amqp.allow_plaintext";
             return Err(BrokerError::invalid(URL, reason));
         }
@@ -75,21 +88,40 @@ impl Endpoint {
             // Faults in certificate files are told at start, not at the first attempt to connect.
             connector(tls)?;
         }
-        Ok(Self { uri, tls })
+        // Replicas that start together spread over the nodes.
+        let next = AtomicUsize::new(rand::rng().random_range(0..uris.len()));
+        Ok(Self { uris, tls, next })
     }
 
-    /// Opens a connection; its name is what the broker shows.
+    /// Opens a connection to the node whose turn it is; its name is what the broker shows. A node that
+    /// fails, or that refuses, gives its turn to the next.
     pub(super) async fn open(&self, name: &str) -> Result<(Connection, Tether), Cause> {
+        let turn = self.next.load(Ordering::Relaxed);
+        let opened = self.open_at(&self.uris[turn % self.uris.len()], name).await;
+        if opened.is_err() {
+            self.give_up(turn);
+        }
+        opened
+    }
+
+    /// The next connection goes to another node than that of this turn.
+    fn give_up(&self, turn: usize) {
+        // Another connection may have moved on already.
+        let next = turn.wrapping_add(1);
+        let _moved = self.next.compare_exchange(turn, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    async fn open_at(&self, uri: &AMQPUri, name: &str) -> Result<(Connection, Tether), Cause> {
         let tether = Tether::default();
         let held = tether.clone();
         let tls = self.tls.as_ref().map(connector).transpose()?;
-        let host = self.uri.authority.host.clone();
-        let mut plain = self.uri.clone();
+        let host = uri.authority.host.clone();
+        let mut plain = uri.clone();
         plain.scheme = AMQPScheme::AMQP;
         let properties = ConnectionProperties::default().with_connection_name(name.into());
         let runtime = lapin::runtime::default_runtime()?;
         let opening = Connection::connector(
-            self.uri.clone(),
+            uri.clone(),
             runtime,
             async move |_, runtime| {
                 let attempt = async {
@@ -107,18 +139,19 @@ impl Endpoint {
             },
             properties,
         );
-        match timeout(2 * CONNECT_LIMIT, opening).await {
-            Ok(Ok(connection)) => Ok((connection, tether)),
-            Ok(Err(error)) => {
-                tether.cut();
-                Err(error.into())
-            }
-            Err(elapsed) => {
-                tether.cut();
-                Err(elapsed.into())
-            }
-        }
+        let opened = timeout(2 * CONNECT_LIMIT, opening).await;
+        let opened = opened.map_err(Cause::from).and_then(|opened| opened.map_err(Cause::from));
+        opened.map(|connection| (connection, tether.clone())).inspect_err(|_| tether.cut())
     }
+}
+
+/// The same address at another node.
+fn at_node(uri: &AMQPUri, node: &str) -> Option<AMQPUri> {
+    let (host, port) = node.rsplit_once(':')?;
+    let mut uri = uri.clone();
+    host.trim_start_matches('[').trim_end_matches(']').clone_into(&mut uri.authority.host);
+    uri.authority.port = port.parse().ok()?;
+    (!uri.authority.host.is_empty()).then_some(uri)
 }
 
 /// Certificates as configured; rustls with its `ring` provider.
@@ -201,12 +234,33 @@ mod tests {
     #[test]
     fn the_heartbeat_is_ours_whatever_the_address_says() {
         let endpoint = endpoint("amqp://127.0.0.1/%2f?heartbeat=600").unwrap();
-        assert_eq!(endpoint.uri.query.heartbeat, Some(HEARTBEAT_SECONDS));
+        assert_eq!(endpoint.uris[0].query.heartbeat, Some(HEARTBEAT_SECONDS));
     }
 
     #[test]
     fn an_ipv6_host_is_kept() {
-        assert_eq!(endpoint("amqp://[::1]:5672/%2f").unwrap().uri.authority.host, "::1");
+        assert_eq!(endpoint("amqp://[::1]:5672/%2f").unwrap().uris[0].authority.host, "::1");
+    }
+
+    #[test]
+    fn the_nodes_take_turns_with_one_user() {
+        let nodes = vec!["127.0.0.2:5673".to_owned(), "[::1]:5674".to_owned()];
+        let url = "amqp://u:p@127.0.0.1/v".into();
+        let endpoint = Endpoint::new(&Options { url, nodes, ..Options::default() }).unwrap();
+        let at = |turn: usize| {
+            let uri = &endpoint.uris[turn];
+            (uri.authority.host.as_str(), uri.authority.port, uri.authority.userinfo.username.as_str())
+        };
+        assert_eq!(
+            (at(0), at(1), at(2)),
+            (("127.0.0.1", 5672, "u"), ("127.0.0.2", 5673, "u"), ("::1", 5674, "u"))
+        );
+        let turn = endpoint.next.load(Ordering::Relaxed);
+        endpoint.give_up(turn);
+        endpoint.give_up(turn);
+        assert_eq!(endpoint.next.load(Ordering::Relaxed), turn + 1, "one failure moves on once");
+        let far = Options { nodes: vec!["broker:5672".to_owned()], ..Options::default() };
+        assert!(Endpoint::new(&far).err().is_some_and(|it| it.to_string().contains("allow_plaintext")));
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::super::{LogFormat, LogLevel, RedisTopology, Settings};
+use super::super::{Durability, LogFormat, LogLevel, RedisTopology, Settings};
 use super::{assert_fault, root, write};
 use crate::domain::Fault;
 use crate::domain::catalogue::InDubbio;
@@ -42,7 +42,8 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(settings.amqp.url.expose_secret(), "amqp://127.0.0.1:5672/%2f");
     assert!(settings.amqp.declare && settings.io.track_status);
     assert_eq!((settings.amqp.prefetch, settings.amqp.publish_window), (1000, 512));
-    assert_eq!(settings.redis.topology, RedisTopology::Single);
+    assert!(matches!(settings.redis.topology, RedisTopology::Single));
+    assert_eq!(settings.redis.durability, Durability::Warn, "all on loopback");
     assert_eq!(settings.redis.prefix, "pm");
     assert_eq!(settings.io.base_url.as_str(), "http://127.0.0.1:8099/api/v1");
     assert_eq!(settings.io.request_timeout, Duration::from_secs(10));
@@ -95,8 +96,23 @@ fn the_environment_overrides_the_file() {
     assert_eq!((settings.amqp.prefetch, settings.io.track_status), (7, false));
     assert_eq!(settings.log.level, LogLevel::Debug);
     let nodes = vec!["127.0.0.1:7000".to_owned(), "[::1]:7001".to_owned()];
-    assert_eq!(settings.redis.topology, RedisTopology::Cluster { nodes });
+    assert!(matches!(settings.redis.topology, RedisTopology::Cluster { nodes: given } if given == nodes));
 }
+
+#[test]
+fn a_redis_that_may_lose_timers_is_taken_on_one_machine_only() {
+    let durability = |more: &str, variable: &[(&str, &str)]| {
+        load(folder(&format!("{LOCAL}{more}")).path(), variable).unwrap().redis.durability
+    };
+    let far = [("PROMEMORIA__REDIS__URL", "rediss://redis.example"), HASH_KEY];
+    assert_eq!(durability("", &far), Durability::Require);
+    let loose = [far[0], HASH_KEY, ("PROMEMORIA__REDIS__DURABILITY", "warn")];
+    assert_eq!(durability("", &loose), Durability::Warn);
+    assert_eq!(durability("[redis]\ndurability = \"require\"", &[]), Durability::Require);
+}
+
+/// Needed as soon as something is not on loopback.
+const HASH_KEY: (&str, &str) = ("PROMEMORIA__PRIVACY__RECIPIENT_HASH_KEY", "sixteen bytes or more");
 
 #[test]
 fn promemoria_config_names_the_file_where_no_path_is_given() {
@@ -138,6 +154,9 @@ fn every_class_of_fault_names_file_key_and_reason() {
         ("[redis.tls]\nca_file = \"fleet.toml\"", "redis.tls.ca_file", "of no use without a TLS url"),
         ("[redis.sentinel]\nmaster = \"m\"", "redis.sentinel.nodes", "required with master"),
         ("[redis.sentinel]\nnodes = [\"a:1\"]", "redis.sentinel.master", "required with nodes"),
+        ("[redis]\ndurability = \"maybe\"", "redis.durability", r#""auto", "require" or "warn""#),
+        ("[amqp]\nnodes = [\"far:5672\"]", "amqp.url", "allow_plaintext = true"),
+        ("[amqp]\nnodes = [\"a\"]", "amqp.nodes", "entry 1: must be \"host:port\""),
         ("[redis.cluster]\nnodes = []", "redis.cluster.nodes", "must not be an empty list"),
         ("[redis.cluster]\nnodes = [\"a\"]", "redis.cluster.nodes", "entry 1: must be \"host:port\""),
         ("[redis.cluster]\nnodes = [\"a:1\", \"a:1\"]", "redis.cluster.nodes", "entry 2: given twice"),

@@ -79,8 +79,9 @@ async fn load(ground: &Ground, ente: &str, (cases, each): (u64, u64)) -> anyhow:
 async fn slowest_claim(venue: &Venue, redis: &mut RedisInfo, ente: &str) -> anyhow::Result<f64> {
     let options = store::Options {
         url: venue.redis.clone().into(),
+        place: store::Place::Single,
         response_timeout: Duration::from_secs(10),
-        ca_file: None,
+        tls: store::Tls::default(),
         prefix: PREFIX.to_owned(),
     };
     let cases = CaseStore::new(store::Redis::connect(&options).await?);

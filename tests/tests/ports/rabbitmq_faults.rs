@@ -8,7 +8,10 @@ use shared::broker::{
     contract::{Rig, soon, take},
 };
 
-use crate::{Private, Rabbit, START, unique};
+use tests::brokers::{Brokers, Server};
+
+use crate::proxy::Proxy;
+use crate::rabbitmq::{Rabbit, START, unique};
 
 fn message(rabbit: &Rabbit, key: &str, id: usize) -> Outgoing {
     Outgoing::new(&rabbit.name("work"), key, format!("m-{id}"), format!("body {id}"))
@@ -185,14 +188,14 @@ async fn the_fleets_topology_is_accepted_and_then_found() {
 /// On a broker of its own: an alarm and a restart concern everybody on it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_alarm_blocks_publishing_only_and_a_restart_is_survived() {
-    let private = Arc::new(Private::start());
+    let brokers = Arc::new(Brokers::start(&tests::brokers::Options::from_env().unwrap()).await.unwrap());
     let slow = |options: &mut Options| options.publish_timeout = Duration::from_secs(2);
-    let rabbit = Rabbit::on_private(Arc::clone(&private), slow).await;
+    let rabbit = Rabbit::on(Arc::clone(&brokers), slow).await;
     let mut deliveries = rabbit.broker.subscribe(&rabbit.name("one"), 10);
     for id in 0..20 {
         rabbit.publisher().publish(message(&rabbit, "one", id)).await.unwrap();
     }
-    private.control(&["set_vm_memory_high_watermark", "absolute", "1"]);
+    brokers.control(&["set_vm_memory_high_watermark", "absolute", "1"]).await.unwrap();
     let refused = soon("an answer", rabbit.publisher().publish(message(&rabbit, "two", 1))).await;
     assert!(matches!(refused, Err(BrokerError::TimedOut { .. })), "{refused:?}");
     reaches(&rabbit, State::Blocked).await;
@@ -201,16 +204,11 @@ async fn an_alarm_blocks_publishing_only_and_a_restart_is_survived() {
     for _ in 0..20 {
         assert!(take(&mut deliveries).await.ack());
     }
-    private.control(&["set_vm_memory_high_watermark", "0.4"]);
+    brokers.control(&["set_vm_memory_high_watermark", "0.4"]).await.unwrap();
     reaches(&rabbit, State::Up).await;
     rabbit.publisher().publish(message(&rabbit, "one", 50)).await.unwrap();
     assert_eq!(take(&mut deliveries).await.message_id(), Some("m-50"));
-    tokio::task::spawn_blocking({
-        let private = Arc::clone(&private);
-        move || private.restart()
-    })
-    .await
-    .unwrap();
+    brokers.restart(Server::RabbitMq).await.unwrap();
     let again = message(&rabbit, "one", 51);
     soon("the return", async { while rabbit.publisher().publish(again.clone()).await.is_err() {} }).await;
     let mut delivery = take(&mut deliveries).await;
@@ -219,5 +217,24 @@ async fn an_alarm_blocks_publishing_only_and_a_restart_is_survived() {
         delivery = take(&mut deliveries).await;
     }
     assert!(delivery.ack());
+    rabbit.close().await;
+    brokers.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_dies_hands_over_to_another() {
+    let second = Proxy::to("127.0.0.1:1".to_owned()).await;
+    let other = second.address();
+    let rabbit = Rabbit::new(|options| options.nodes = vec![other]).await;
+    let direct = rabbit.direct.rsplit('@').next().unwrap().split('/').next().unwrap();
+    rabbit.publisher().publish(message(&rabbit, "one", 1)).await.unwrap();
+    // The node in use goes, and does not come back; the other is there now.
+    second.lead_to(direct);
+    rabbit.proxy.unplug();
+    let publisher = rabbit.publisher();
+    let again = message(&rabbit, "one", 2);
+    soon("the other node", async { while publisher.publish(again.clone()).await.is_err() {} }).await;
+    let mut deliveries = rabbit.broker.subscribe(&rabbit.name("one"), 10);
+    assert_eq!(take(&mut deliveries).await.message_id(), Some("m-1"));
     rabbit.close().await;
 }

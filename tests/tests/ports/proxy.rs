@@ -1,6 +1,7 @@
-//! A cable between the adapter and the broker, to be cut, left dead or unplugged.
+//! A cable between an adapter and its server, to be cut, left dead, unplugged or led elsewhere.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use tokio::{
     io::copy_bidirectional,
@@ -14,6 +15,8 @@ enum Cable {
     Plugged(u32),
     /// Connections stay, and nothing passes.
     Dead,
+    /// New connections pass; those from before stay, and nothing passes on them.
+    Renewed,
     /// Every connection is cut, new ones too.
     Unplugged,
 }
@@ -21,6 +24,7 @@ enum Cable {
 /// The cable.
 pub(crate) struct Proxy {
     address: SocketAddr,
+    target: Arc<Mutex<String>>,
     cable: watch::Sender<Cable>,
 }
 
@@ -31,16 +35,30 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let cable = watch::Sender::new(Cable::Plugged(0));
         let state = cable.subscribe();
+        let target = Arc::new(Mutex::new(target));
+        let leads_to = Arc::clone(&target);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, target.clone(), state.clone()));
+                let target = leads_to.lock().unwrap().clone();
+                tokio::spawn(carry(client, target, state.clone()));
             }
         });
-        Self { address, cable }
+        Self { address, target, cable }
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("amqp://{}/%2f", self.address)
+    /// Where it listens, `host:port`.
+    pub(crate) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// New connections go there.
+    pub(crate) fn lead_to(&self, target: &str) {
+        target.clone_into(&mut self.target.lock().unwrap());
+    }
+
+    /// Nothing passes any more on the connections that are open; new ones pass.
+    pub(crate) fn swallow(&self) {
+        self.cable.send_replace(Cable::Renewed);
     }
 
     /// Cuts every connection; new ones pass.
@@ -48,7 +66,7 @@ impl Proxy {
         self.cable.send_modify(|cable| {
             *cable = match cable {
                 Cable::Plugged(number) => Cable::Plugged(*number + 1),
-                Cable::Dead | Cable::Unplugged => Cable::Plugged(0),
+                Cable::Dead | Cable::Renewed | Cable::Unplugged => Cable::Plugged(0),
             };
         });
     }
@@ -67,13 +85,13 @@ impl Proxy {
 /// Carries one connection until the cable changes; one that goes dead stays open until the next change.
 async fn carry(mut client: TcpStream, target: String, mut cable: watch::Receiver<Cable>) {
     let Ok(mut server) = TcpStream::connect(target).await else { return };
-    if matches!(*cable.borrow_and_update(), Cable::Plugged(_)) {
+    if matches!(*cable.borrow_and_update(), Cable::Plugged(_) | Cable::Renewed) {
         tokio::select! {
             _ = copy_bidirectional(&mut client, &mut server) => return,
             changed = cable.changed() => if changed.is_err() { return },
         }
     }
-    if *cable.borrow_and_update() == Cable::Dead {
+    if matches!(*cable.borrow_and_update(), Cable::Dead | Cable::Renewed) {
         // Either way it ends here: with the next change, or with the test.
         drop(cable.changed().await);
     }

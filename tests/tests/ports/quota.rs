@@ -1,10 +1,29 @@
-//! The budget of an IO account.
+//! The budget of an IO account on a real Redis.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use shared::store::quota::{Grant, QuotaStore, WINDOW};
+use redis::aio::MultiplexedConnection;
+use shared::store::quota::{Grant, QuotaStore, RedisQuota, WINDOW};
+use tests::brokers::Brokers;
 
-use crate::server::Redis;
+use crate::shared_brokers;
+
+/// The Redis that the tests share.
+struct Redis(Arc<Brokers>);
+
+impl Redis {
+    async fn start() -> Self {
+        Self(shared_brokers().await)
+    }
+
+    /// A budget of its own for each test, also on a shared server.
+    async fn quota(&self, test: &str) -> RedisQuota<MultiplexedConnection> {
+        let client = redis::Client::open(self.0.redis_url()).unwrap();
+        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        RedisQuota::new(connection, &format!("test-{test}-{}", std::process::id()))
+    }
+}
 
 /// The most that was granted in any 5 s.
 fn busiest(grants: &[Grant]) -> u32 {
@@ -17,7 +36,7 @@ fn busiest(grants: &[Grant]) -> u32 {
 
 #[tokio::test]
 async fn four_takers_never_exceed_the_limit_in_any_5_s_and_use_95_percent_of_it() {
-    let redis = Redis::start();
+    let redis = Redis::start().await;
     let quota = redis.quota("limit").await;
     for limit in [1, 7, 150, 250] {
         let account = format!("account-{limit}");
@@ -44,7 +63,7 @@ async fn four_takers_never_exceed_the_limit_in_any_5_s_and_use_95_percent_of_it(
 
 #[tokio::test]
 async fn a_burst_takes_a_quarter_of_the_limit_and_the_rest_comes_within_a_fifth_of_the_window() {
-    let redis = Redis::start();
+    let redis = Redis::start().await;
     let quota = redis.quota("wait").await;
     let first = quota.take("a", 40, 64).await.unwrap();
     assert_eq!((first.granted, first.left, first.total), (10, 30, 10));
@@ -61,7 +80,7 @@ async fn a_burst_takes_a_quarter_of_the_limit_and_the_rest_comes_within_a_fifth_
 
 #[tokio::test]
 async fn a_pause_stops_every_taker_until_it_ends_and_a_shorter_one_does_not_end_it() {
-    let redis = Redis::start();
+    let redis = Redis::start().await;
     let (one, other) = (redis.quota("pause").await, redis.quota("pause").await);
     one.pause("a", Duration::from_secs(30)).await.unwrap();
     one.pause("a", Duration::from_secs(1)).await.unwrap();
@@ -73,7 +92,7 @@ async fn a_pause_stops_every_taker_until_it_ends_and_a_shorter_one_does_not_end_
 
 #[tokio::test]
 async fn what_io_counts_beyond_our_own_calls_shrinks_the_budget() {
-    let redis = Redis::start();
+    let redis = Redis::start().await;
     let quota = redis.quota("observe").await;
     let grant = quota.take("a", 100, 10).await.unwrap();
     let later = quota.take("a", 100, 15).await.unwrap();
@@ -95,7 +114,7 @@ async fn what_io_counts_beyond_our_own_calls_shrinks_the_budget() {
 
 #[tokio::test]
 async fn a_clock_that_steps_back_never_gives_the_budget_twice() {
-    let redis = Redis::start();
+    let redis = Redis::start().await;
     let quota = redis.quota("clock").await;
     let ahead = quota.ahead_by(3_600_000);
     assert_eq!(ahead.take("a", 40, 10).await.unwrap().granted, 10);

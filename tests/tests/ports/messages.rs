@@ -10,7 +10,6 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use redis::aio::MultiplexedConnection;
-use secrecy::SecretString;
 use shared::domain::case::{Case, Planned, Progress, Standing};
 use shared::domain::catalogue::InDubbio;
 use shared::domain::hex;
@@ -20,10 +19,10 @@ use shared::store::inspect::{DROPPED, Decision, Inspector};
 use shared::store::keys::{CaseId, Kind, Member, ente_prefix};
 use shared::store::ledger::{Fence, Intent, Ledger, Settlement};
 use shared::store::progress::RawProgress;
-use shared::store::{CaseStore, Commit, Committed, Options, Redis, RedisLedger};
+use shared::store::{CaseStore, Commit, Committed, Options, Place, Redis, RedisLedger, Tls};
 use shared::wire::{Level, MessageRef};
 
-use crate::server;
+use crate::shared_brokers;
 
 const PREFIX: &str = "test-messages";
 const CASE: CaseId = [7; 12];
@@ -292,16 +291,18 @@ async fn walk(
 #[test]
 fn redis_and_the_model_stand_the_same_after_every_step() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let server = server::Redis::start();
-    let (redis, connection) = runtime.block_on(async {
-        let connection = server.connect().await;
+    let (_brokers, redis, connection) = runtime.block_on(async {
+        let brokers = shared_brokers().await;
         let options = Options {
-            url: SecretString::from(server.url.clone()),
+            url: brokers.redis_url().to_owned().into(),
+            place: Place::Single,
             response_timeout: Duration::from_secs(10),
-            ca_file: None,
+            tls: Tls::default(),
             prefix: PREFIX.to_owned(),
         };
-        (Redis::connect(&options).await.unwrap(), connection)
+        let client = redis::Client::open(brokers.redis_url()).unwrap();
+        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        (brokers, Redis::connect(&options).await.unwrap(), connection)
     });
     let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
     let walked = runner.run(&proptest::collection::vec(step(), 1..50), |steps| {

@@ -1,18 +1,10 @@
-//! The ports' contract on both adapters, and what only a real broker can show.
-
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails in a test's fixture fails the test")]
-
-mod faults;
-mod private;
-mod proxy;
+//! RabbitMQ's adapter and its double in memory, on one contract.
 
 use std::{
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use private::Private;
-use proxy::Proxy;
 use shared::broker::{
     Options, RabbitMq,
     contract::{self, Rig},
@@ -20,9 +12,12 @@ use shared::broker::{
     rabbitmq::RabbitPublisher,
     topology::Topology,
 };
+use tests::brokers::Brokers;
+
+use crate::{proxy::Proxy, shared_brokers};
 
 /// How long a broker that was just started may take to answer.
-const START: Duration = Duration::from_mins(1);
+pub(crate) const START: Duration = Duration::from_mins(1);
 
 struct Memory(MemoryBroker);
 
@@ -51,51 +46,44 @@ impl Rig for Memory {
 }
 
 /// A real broker behind a cable, with names of its own.
-struct Rabbit {
+pub(crate) struct Rabbit {
     prefix: String,
-    proxy: Proxy,
-    broker: RabbitMq,
-    direct: String,
-    _private: Option<Arc<Private>>,
+    pub(crate) proxy: Proxy,
+    pub(crate) broker: RabbitMq,
+    pub(crate) direct: String,
+    _brokers: Arc<Brokers>,
 }
 
 impl Rabbit {
-    /// On the broker that the environment names, or on the one that the tests share.
-    async fn new(adjust: impl FnOnce(&mut Options)) -> Self {
-        match std::env::var("PROMEMORIA_TEST_AMQP_URL") {
-            Ok(url) => Self::on(url, None, adjust).await,
-            Err(_) => Self::on_private(private::shared(), adjust).await,
-        }
+    /// On the broker that the tests share.
+    pub(crate) async fn new(adjust: impl FnOnce(&mut Options)) -> Self {
+        Self::on(shared_brokers().await, adjust).await
     }
 
-    async fn on_private(private: Arc<Private>, adjust: impl FnOnce(&mut Options)) -> Self {
-        Self::on(private.url(), Some(private), adjust).await
-    }
-
-    async fn on(direct: String, private: Option<Arc<Private>>, adjust: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) async fn on(brokers: Arc<Brokers>, adjust: impl FnOnce(&mut Options)) -> Self {
+        let direct = brokers.amqp_url().to_owned();
         let address = direct.rsplit('@').next().unwrap().trim_start_matches("amqp://");
         let address = address.split('/').next().unwrap().to_owned();
         let proxy = Proxy::to(address.clone()).await;
         let prefix = unique("t");
-        let through =
-            direct.replace(&address, proxy.url().trim_start_matches("amqp://").trim_end_matches("/%2f"));
+        let through = direct.replace(&address, &proxy.address());
         let mut options =
             Options { url: through.into(), topology: contract::topology(&prefix), ..Options::default() };
         adjust(&mut options);
         let broker = RabbitMq::start(options).unwrap();
         broker.wait_until_up(START).await.unwrap();
-        Self { prefix, proxy, broker, direct, _private: private }
+        Self { prefix, proxy, broker, direct, _brokers: brokers }
     }
 
-    fn topology(&self) -> Topology {
+    pub(crate) fn topology(&self) -> Topology {
         contract::topology(&self.prefix)
     }
 
-    fn name(&self, suffix: &str) -> String {
+    pub(crate) fn name(&self, suffix: &str) -> String {
         format!("{}.{suffix}", self.prefix)
     }
 
-    async fn close(self) {
+    pub(crate) async fn close(self) {
         self.broker.close().await;
     }
 }
@@ -123,7 +111,7 @@ impl Rig for Rabbit {
     }
 }
 
-fn unique(stem: &str) -> String {
+pub(crate) fn unique(stem: &str) -> String {
     let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
     format!("{stem}{nanos}")
 }

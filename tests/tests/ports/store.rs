@@ -1,0 +1,154 @@
+//! What the store promises, whatever kind of Redis is behind it: one server, Sentinel, Cluster.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use shared::domain::case::{Case, Planned, Standing};
+use shared::domain::plan::Action;
+use shared::store::inspect::{Decision, Inspector, Shelf, Window};
+use shared::store::keys::{Kind, event_key, hex};
+use shared::store::ledger::{Fence, Intent, Ledger, Settled, Settlement};
+use shared::store::quota::{QuotaStore, RedisQuota};
+use shared::store::{CaseStore, Commit, Committed, Options, Place, Redis, RedisLedger, StoreError, Tls};
+use shared::wire::{Level, MessageRef};
+
+use crate::rabbitmq::unique;
+use crate::shared_brokers;
+
+/// Options for a server or a group of servers; names of its own, answers within 2 s.
+pub(crate) fn options(url: &str, place: Place) -> Options {
+    Options {
+        url: url.to_owned().into(),
+        place,
+        response_timeout: Duration::from_secs(2),
+        tls: Tls::default(),
+        prefix: "pm".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn one_server_keeps_the_stores_contract() {
+    let brokers = shared_brokers().await;
+    let redis = Redis::connect(&options(brokers.redis_url(), Place::Single)).await.unwrap();
+    contract(&redis, &unique("e")).await;
+}
+
+/// Every script and every plain command, once through the life of two messages of an ente.
+pub(crate) async fn contract(redis: &Redis, ente: &str) {
+    redis.ping().await.unwrap();
+    let cases = CaseStore::new(redis.clone());
+    let now_ms = commit_two(redis, ente).await.unwrap();
+    assert!((redis.now_ms().await.unwrap() - now_ms).abs() < 60_000);
+    assert_eq!(cases.armed(ente).await.unwrap(), BTreeMap::from([("promemoria".to_owned(), 2)]));
+
+    let claim = cases.claim(ente, 10, 60_000, 100).await.unwrap();
+    assert_eq!(
+        claim.entries.iter().map(|it| (it.member.slot, it.emission)).collect::<Vec<_>>(),
+        [(1, 1), (2, 1)]
+    );
+    cases.fell_due(ente, &BTreeMap::from([("promemoria".to_owned(), 2)])).await.unwrap();
+    assert_eq!(cases.armed(ente).await.unwrap()["promemoria"], 0);
+    assert!(cases.claim(ente, 10, 60_000, 100).await.unwrap().entries.is_empty(), "they are ours");
+
+    send_one(redis, ente).await;
+    RedisLedger::new(redis.clone()).standard_for(ente, Duration::from_mins(1)).await.unwrap();
+    assert!(cases.claim(ente, 1, 1_000, 10).await.unwrap().standard_only);
+    assert!(cases.doubt(ente, &claim.entries[1], "timeout", -1).await.unwrap());
+    decide_other(redis, ente).await;
+    budget(redis, ente).await;
+    assert!(!Inspector::new(redis.clone()).servers().await.unwrap().is_empty());
+}
+
+/// The case of every ente here.
+const CASE: [u8; 12] = [7; 12];
+
+/// An event that plans two messages, due now; then the same event again. Returns the store's clock.
+pub(crate) async fn commit_two(redis: &Redis, ente: &str) -> Result<i64, StoreError> {
+    let (cases, id) = (CaseStore::new(redis.clone()), CASE);
+    let event = event_key("https://ente.example.it", ente);
+    let loaded = cases.load(ente, Some(&event), &[id], &[[1; 8]]).await.unwrap();
+    assert!(loaded.seen.is_none() && !loaded.units[0].known);
+    let planned = |slot| Planned {
+        slot,
+        rule: "promemoria".to_owned(),
+        thing: String::new(),
+        firing: 0,
+        anchor: String::new(),
+        cycle: slot,
+        due_ms: loaded.now_ms - 1_000 + i64::from(slot),
+        useful_until_ms: None,
+        held_until_ms: None,
+        event: "e".to_owned(),
+        changed_by: None,
+        is_timer: true,
+        standing: Standing::Armed,
+    };
+    let case = Case { planned: vec![planned(1), planned(2)], next_slot: 3, ..Case::default() };
+    let actions = [Action::Arm { slot: 1 }, Action::Arm { slot: 2 }];
+    let commit = Commit {
+        event: Some((event, b"remembered")),
+        units: vec![(&loaded.units[0], &case, &actions)],
+        persons: vec![([1; 8], &[], None, vec![id])],
+        propagate: true,
+    };
+    assert_eq!(cases.commit(ente, &commit).await?, Committed::Done);
+    assert_eq!(cases.commit(ente, &commit).await?, Committed::Seen(b"remembered".to_vec()));
+    Ok(loaded.now_ms)
+}
+
+/// Fence, send, status: each may be said twice.
+pub(crate) async fn send_one(redis: &Redis, ente: &str) {
+    let ledger = RedisLedger::new(redis.clone());
+    let message = MessageRef {
+        ente: ente.to_owned(),
+        servizio: "s".to_owned(),
+        pratica: "p".to_owned(),
+        messaggio: "promemoria".to_owned(),
+        chiave: "k".to_owned(),
+        evento: "e".to_owned(),
+        caso: hex(&CASE),
+        slot: 1,
+        attempt: 1,
+    };
+    let intent = Intent { token: "try".to_owned(), lasts: Duration::from_mins(1) };
+    for _ in 0..2 {
+        assert_eq!(ledger.fence(&message, &intent).await.unwrap(), Fence::Go);
+    }
+    let sent = Settlement::Sent {
+        io_id: Some("io".to_owned()),
+        level: Level::Standard,
+        ripiego: false,
+        follow: true,
+        inviato_ms: 0,
+    };
+    for _ in 0..2 {
+        assert_eq!(ledger.settle(&message, &sent).await.unwrap(), Settled::Recorded);
+    }
+    assert!(matches!(ledger.fence(&message, &intent).await.unwrap(), Fence::Settled(_)));
+    assert_eq!(ledger.history(&message).await.unwrap().doubts, 0);
+}
+
+/// The other message is in doubt; an operator gives it up.
+pub(crate) async fn decide_other(redis: &Redis, ente: &str) {
+    let inspector = Inspector::new(redis.clone());
+    let window = Window { from_ms: None, until_ms: None, skip: 0, most: 10 };
+    let page = inspector.page(ente, Shelf::Doubt, window).await.unwrap();
+    assert_eq!((page.total, page.entries[0].member.slot), (1, 2));
+    assert_eq!(RedisLedger::new(redis.clone()).in_doubt(ente).await.unwrap(), 1);
+    let seen = &page.entries[0];
+    assert_eq!(seen.member.kind, Kind::Message);
+    let decided = inspector.decide(ente, seen.member, &seen.progress, Decision::Drop).await.unwrap();
+    assert!(decided.is_some());
+    let tally = inspector.tally(ente, 0).await.unwrap();
+    // The status of the message that was sent waits in the schedule.
+    assert_eq!((tally.due, tally.in_flight, tally.in_doubt), (1, 0, 0));
+}
+
+pub(crate) async fn budget(redis: &Redis, account: &str) {
+    let quota = RedisQuota::new(redis.connection(), redis.prefix());
+    let grant = quota.take(account, 40, 5).await.unwrap();
+    assert_eq!((grant.granted, grant.left), (5, 35));
+    quota.observe(account, 40, &grant, 10).await.unwrap();
+    quota.pause(account, Duration::from_millis(1)).await.unwrap();
+    assert_eq!(quota.take(account, 40, 0).await.unwrap().left, 10);
+}
