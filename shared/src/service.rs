@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::broker::{self, BrokerError, RabbitMq, State, topology::Topology};
+use crate::broker::{self, BrokerError, RabbitMq, State, permissions::Role, topology::Topology};
 use crate::clock::Clock;
 use crate::domain::Fault;
 use crate::domain::catalogue::{Catalogue, ente_faults};
@@ -129,7 +129,11 @@ pub fn broker_options(settings: &Settings, name: &str) -> broker::Options {
         },
         allow_plaintext: amqp.allow_plaintext,
         declare: amqp.declare,
-        topology: Topology::fleet(),
+        // A user that may not declare may look at what its role uses, and no more.
+        topology: match Role::of_process(name).filter(|_| !amqp.declare) {
+            Some(role) => Topology::used_by(role),
+            None => Topology::fleet(),
+        },
         connection_name: name.to_owned(),
         publish_window: amqp.publish_window,
         publish_timeout: amqp.publish_timeout,

@@ -2,7 +2,7 @@
 //!
 //! - [`Publisher`], [`Consumer`], [`Deliveries`]: the ports; each states what it guarantees.
 //! - [`message`]: what is sent ([`Outgoing`]) and what is received ([`Delivery`]).
-//! - [`topology`]: exchanges, queues and bindings as data.
+//! - [`topology`]: exchanges, queues and bindings as data; [`permissions`]: who may do what with them.
 //! - [`rabbitmq`]: the adapter on lapin. `memory`: the double for tests. `contract`: what both must pass.
 
 #[cfg(feature = "testing")]
@@ -12,6 +12,7 @@ mod error;
 pub mod memory;
 pub mod message;
 mod options;
+pub mod permissions;
 pub mod rabbitmq;
 mod state;
 pub mod topology;

@@ -5,6 +5,8 @@
 
 use serde_json::{Value, json};
 
+use super::permissions;
+
 /// Case events from the integrators; routing key `<ente>.<tipo>`.
 pub const EVENTS: &str = "promemoria.events";
 /// Outcomes to the integrators; nobody has to listen.
@@ -207,14 +209,18 @@ impl Topology {
         }
     }
 
-    /// The definitions that `rabbitmqctl import_definitions` takes, for one virtual host.
+    /// The definitions that `rabbitmqctl import_definitions` takes, for one virtual host, with the fleet's
+    /// users.
     #[must_use]
     pub fn definitions(&self, vhost: &str) -> Value {
         let exchanges: Vec<Value> = self.exchanges.iter().map(|it| exchange_json(it, vhost)).collect();
         let queues: Vec<Value> = self.queues.iter().map(|it| queue_json(it, vhost)).collect();
         let bindings: Vec<Value> = self.bindings.iter().map(|it| binding_json(it, vhost)).collect();
+        let [users, permissions] = permissions::fleet(vhost);
         json!({
             "vhosts": [{ "name": vhost }],
+            "users": users,
+            "permissions": permissions,
             "exchanges": exchanges,
             "queues": queues,
             "bindings": bindings,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
@@ -141,6 +142,24 @@ impl Brokers {
     /// What it says; brokers given by the environment have none.
     pub async fn control(&self, arguments: &[&str]) -> anyhow::Result<()> {
         self.rabbitmq.lock().await.control(arguments).await
+    }
+
+    /// Imports definitions and gives these users of theirs a password.
+    ///
+    /// # Errors
+    ///
+    /// What `rabbitmqctl` says; brokers given by the environment have none.
+    pub async fn import(&self, definitions: &Value, users: &[&str], password: &str) -> anyhow::Result<()> {
+        let text = definitions.to_string().replace('\\', "\\\\").replace('"', "\\\"");
+        let users: Vec<String> = users.iter().map(|name| format!("<<\"{name}\">>")).collect();
+        // In one call: each starts an Erlang machine, for a second or more.
+        let both = format!(
+            "ok = rabbit_definitions:import_raw(<<\"{text}\">>), lists:foreach(fun(User) -> \
+             ok = rabbit_auth_backend_internal:change_password(User, <<\"{password}\">>, <<\"tests\">>) \
+             end, [{}]).",
+            users.join(", ")
+        );
+        self.control(&["eval", &both]).await
     }
 
     /// The address of another database of the same Redis: 0 to 63 where it is private.

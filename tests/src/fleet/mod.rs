@@ -1,8 +1,9 @@
 //! The fleet as real processes on private brokers, with the sandbox in the place of IO.
 //!
-//! `build` makes the binaries, `process` runs one, `settings` writes what they read, `client` is the
+//! `access` makes each service a user of its own, `build` makes the binaries, `process` runs one, `settings` writes what they read, `client` is the
 //! integrator: it publishes events and listens to outcomes. [`Fleet`] puts them together.
 
+mod access;
 mod build;
 pub mod client;
 mod process;
@@ -41,6 +42,8 @@ pub struct Fleet {
     /// Replicas beyond the first.
     others: Vec<Process>,
     dir: TempDir,
+    /// The services sign in as themselves, with the permissions of `deploy/`.
+    own_users: bool,
 }
 
 impl Fleet {
@@ -62,10 +65,11 @@ impl Fleet {
         let ports = Ports::free()?;
         settings::write(dir.path(), &brokers, ports, enti)?;
         let config = dir.path().join("fleet.toml");
+        let own_users = access::grant(&brokers).await?;
         let mut sandbox = Process::start(&binaries, "sandbox", &config, dir.path())?;
         sandbox.wait_ready(ports.sandbox, READY).await?;
-        let mut fleet =
-            Self { brokers, binaries, ports, sandbox, services: Vec::new(), others: Vec::new(), dir };
+        let (services, others) = (Vec::new(), Vec::new());
+        let mut fleet = Self { brokers, binaries, ports, sandbox, services, others, dir, own_users };
         for name in SERVICES {
             fleet.start_service(name)?;
         }
@@ -90,9 +94,15 @@ impl Fleet {
     /// # Errors
     /// The binary cannot be started.
     pub fn start_service(&mut self, name: &'static str) -> anyhow::Result<()> {
-        let process = Process::start(&self.binaries, name, &self.config(), self.dir.path())?;
+        let log = self.dir.path().join(format!("{name}.log"));
+        let process = Process::start_with(&self.binaries, name, &self.config(), &log, &self.variables(name))?;
         self.services.push((name, process));
         Ok(())
+    }
+
+    /// What a service signs in with.
+    fn variables(&self, name: &str) -> Vec<(String, String)> {
+        if self.own_users { access::variables(&self.brokers, name) } else { Vec::new() }
     }
 
     /// Starts one more dispatcher beside the first, and waits until it is ready.
@@ -101,9 +111,10 @@ impl Fleet {
     /// It does not start, with the end of its log.
     pub async fn start_another_dispatcher(&mut self) -> anyhow::Result<()> {
         let port = Ports::free()?.dispatcher;
-        let bind = [("PROMEMORIA__DISPATCHER__BIND", format!("127.0.0.1:{port}"))];
+        let mut variables = self.variables("dispatcher");
+        variables.push(("PROMEMORIA__DISPATCHER__BIND".to_owned(), format!("127.0.0.1:{port}")));
         let log = self.dir.path().join(format!("dispatcher-{port}.log"));
-        let mut process = Process::start_with(&self.binaries, "dispatcher", &self.config(), &log, &bind)?;
+        let mut process = Process::start_with(&self.binaries, "dispatcher", &self.config(), &log, &variables)?;
         process.wait_ready(port, READY).await?;
         self.others.push(process);
         Ok(())

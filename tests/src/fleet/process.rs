@@ -23,7 +23,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program with `--config config`, its output appended to `dir/<name>.log`.
+    /// Starts a program with `--config config` and these variables, its output appended to `dir/<name>.log`.
     ///
     /// # Errors
     /// It cannot be started.
@@ -40,7 +40,7 @@ impl Process {
         name: &str,
         config: &Path,
         log: &Path,
-        environment: &[(&str, String)],
+        environment: &[(String, String)],
     ) -> anyhow::Result<Self> {
         let open = || -> std::io::Result<File> { OpenOptions::new().create(true).append(true).open(log) };
         let child = Command::from(binaries.command(name))

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod messages;
+mod permissions;
 mod proxy;
 mod quota;
 mod rabbitmq;
