@@ -287,7 +287,7 @@ pub const UNKNOWN_FIELDS: Family = Family {
 };
 
 /// All metrics of the fleet.
-pub const FAMILIES: [Family; 17] = [
+pub const FAMILIES: [Family; 19] = [
     EVENTS,
     UNKNOWN_FIELDS,
     RETENTION,

@@ -114,7 +114,8 @@ impl Fleet {
         let mut variables = self.variables("dispatcher");
         variables.push(("PROMEMORIA__DISPATCHER__BIND".to_owned(), format!("127.0.0.1:{port}")));
         let log = self.dir.path().join(format!("dispatcher-{port}.log"));
-        let mut process = Process::start_with(&self.binaries, "dispatcher", &self.config(), &log, &variables)?;
+        let mut process =
+            Process::start_with(&self.binaries, "dispatcher", &self.config(), &log, &variables)?;
         process.wait_ready(port, READY).await?;
         self.others.push(process);
         Ok(())

@@ -4,6 +4,7 @@
 mod certificates;
 mod messages;
 mod permissions;
+mod poison;
 mod proxy;
 mod quota;
 mod rabbitmq;

@@ -115,15 +115,15 @@ impl Real {
     }
 
     /// Moves the message's instant on a shelf to the past, if it is there.
-    async fn let_come(&self, shelf: &str) {
+    async fn let_come(&self, set: &str) {
         let mut command = redis::cmd("ZADD");
-        command.arg(self.key(shelf)).arg("XX").arg(1).arg(&member()[..]);
+        command.arg(self.key(set)).arg("XX").arg(1).arg(&member()[..]);
         let _: i64 = command.query_async(&mut self.connection.clone()).await.unwrap();
     }
 
-    async fn is_on(&self, shelf: &str) -> bool {
+    async fn is_on(&self, set: &str) -> bool {
         let mut command = redis::cmd("ZSCORE");
-        command.arg(self.key(shelf)).arg(&member()[..]);
+        command.arg(self.key(set)).arg(&member()[..]);
         let score: Option<String> = command.query_async(&mut self.connection.clone()).await.unwrap();
         score.is_some()
     }

@@ -11,6 +11,7 @@ use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProper
 use shared::broker::permissions::{Role, integrator};
 use shared::broker::topology::{DEAD, EVENTS, EVENTS_QUEUE, OUTCOMES, Topology, WORK};
 use shared::broker::{Options, RabbitMq};
+use shared::domain::catalogue::Ruling;
 use shared::store::{CaseStore, Place, Redis, StoreError};
 use tests::brokers::{Brokers, Solos};
 use tests::fleet::project_root;
@@ -238,7 +239,7 @@ async fn a_service_uses_its_own_commands_on_the_fleets_keys_only() {
     send_one(&dispatcher, "alfa").await;
     budget(&dispatcher, "alfa").await;
     let renderer = CaseStore::new(redis(Role::Renderer).await);
-    assert!(renderer.doubt("alfa", &claim.entries[1], "x", -1).await.unwrap());
+    assert!(renderer.rule("alfa", &claim.entries[1], "x", (Ruling::Hold, 0)).await.unwrap());
     decide_other(&redis(Role::Operator).await, "alfa").await;
 
     for role in Role::ALL {

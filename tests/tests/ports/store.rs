@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use shared::domain::case::{Case, Planned, Standing};
+use shared::domain::catalogue::Ruling;
 use shared::domain::plan::Action;
 use shared::store::inspect::{Decision, Inspector, Shelf, Window};
 use shared::store::keys::{Kind, event_key, hex};
@@ -53,7 +54,7 @@ pub(crate) async fn contract(redis: &Redis, ente: &str) {
     send_one(redis, ente).await;
     RedisLedger::new(redis.clone()).standard_for(ente, Duration::from_mins(1)).await.unwrap();
     assert!(cases.claim(ente, 1, 1_000, 10).await.unwrap().standard_only);
-    assert!(cases.doubt(ente, &claim.entries[1], "timeout", -1).await.unwrap());
+    assert!(cases.rule(ente, &claim.entries[1], "timeout", (Ruling::Hold, 0)).await.unwrap());
     decide_other(redis, ente).await;
     budget(redis, ente).await;
     assert!(!Inspector::new(redis.clone()).servers().await.unwrap().is_empty());

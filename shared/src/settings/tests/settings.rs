@@ -154,7 +154,7 @@ fn every_class_of_fault_names_file_key_and_reason() {
         ("[redis.tls]\nca_file = \"fleet.toml\"", "redis.tls.ca_file", "of no use without a TLS url"),
         ("[redis.sentinel]\nmaster = \"m\"", "redis.sentinel.nodes", "required with master"),
         ("[redis.sentinel]\nnodes = [\"a:1\"]", "redis.sentinel.master", "required with nodes"),
-        ("[redis]\ndurability = \"maybe\"", "redis.durability", r#""auto", "require" or "warn""#),
+        ("[redis]\ndurability = \"maybe\"", "redis.durability", r#""auto" or "require" or "warn""#),
         ("[amqp]\nnodes = [\"far:5672\"]", "amqp.url", "allow_plaintext = true"),
         ("[amqp]\nnodes = [\"a\"]", "amqp.nodes", "entry 1: must be \"host:port\""),
         ("[redis.cluster]\nnodes = []", "redis.cluster.nodes", "must not be an empty list"),
