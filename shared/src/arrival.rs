@@ -124,7 +124,8 @@ impl<'a> Arrival<'a> {
     }
 
     /// Whether the event counts in every case of its persons.
-    fn is_about_persons(&self) -> bool {
+    #[must_use]
+    pub fn is_about_persons(&self) -> bool {
         self.tipo.persona.as_ref().is_some_and(|persona| {
             all_hold(&persona.dove, &self.event.fields)
                 && (persona.campo.is_none() || !self.event.titolari.is_empty())

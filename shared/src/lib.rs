@@ -9,11 +9,13 @@ pub mod clock;
 #[cfg(feature = "testing")]
 pub mod corpus;
 pub mod domain;
+pub mod journal;
 pub mod outbox;
 pub mod service;
 pub mod settings;
 pub mod shutdown;
 pub mod simulate;
 pub mod store;
+pub mod take;
 pub mod telemetry;
 pub mod wire;

@@ -34,13 +34,19 @@ impl<P: Publisher> Outbox<P> {
 
     /// Tells outcomes; returns whether all are confirmed. Nobody listening is no fault.
     pub async fn tell(&self, outcomes: Vec<Outcome>) -> bool {
+        self.publish(self.messages(&outcomes)).await == 0
+    }
+
+    /// Outcomes as they are published: for a batch with other messages.
+    #[must_use]
+    pub fn messages(&self, outcomes: &[Outcome]) -> Vec<Outgoing> {
         let now = self.clock.now();
-        let messages = outcomes.into_iter().map(|outcome| {
+        let message = |outcome: &Outcome| {
             let mut message =
                 Outgoing::new(topology::OUTCOMES, &outcome.routing_key(), outcome.id(), outcome.body(now));
             "application/cloudevents+json".clone_into(&mut message.content_type);
             message.optional()
-        });
-        self.publish(messages.collect()).await == 0
+        };
+        outcomes.iter().map(message).collect()
     }
 }

@@ -3,6 +3,7 @@
 //! - [`io_api`]: the IO API, and what its answers mean.
 //! - [`handler`]: one message to one settlement and its outcome; [`retry`] and [`breaker`] are its pure parts.
 //! - [`account`], [`budget`]: turns and calls of an IO account. [`keys`]: the services' keys.
+//! - [`journaled`]: the ledger with a journal beside it.
 //! - [`worker`]: the loop: take, handle, tell, settle. [`mod@run`]: the service, put together.
 
 pub mod account;
@@ -12,6 +13,7 @@ pub mod budget;
 mod doubles;
 pub mod handler;
 pub mod io_api;
+pub mod journaled;
 pub mod keys;
 pub mod metrics;
 pub mod retry;

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use crate::account::Accounts;
 use crate::handler::{Handler, Parts, Policy};
 use crate::io_api::{HttpIoApi, HttpOptions};
+use crate::journaled::Journaled;
 use crate::metrics::Metrics;
 use crate::worker::{Work, Worker};
 
@@ -101,11 +102,12 @@ struct Service {
 impl Service {
     fn start(&self, broker: &RabbitMq, redis: Redis, in_hand: &TaskTracker) {
         let (io, clock) = (&self.settings.io, self.clock.clone());
+        let outbox = Outbox::new(broker.publisher(), clock.clone());
         let quota = Arc::new(RedisQuota::new(redis.connection(), redis.prefix()));
         let concurrency = u32::try_from(io.concurrency).unwrap_or(u32::MAX);
         let handler = Handler::new(Parts {
             api: self.api.clone(),
-            ledger: RedisLedger::new(redis),
+            ledger: Journaled::new(RedisLedger::guarded(redis), outbox.clone(), clock.clone()),
             accounts: Accounts::new(concurrency, quota, Arc::clone(&self.metrics)),
             enti: Arc::clone(&self.live),
             clock: clock.clone(),
@@ -121,7 +123,7 @@ impl Service {
         let worker = Arc::new(Worker {
             handler,
             publisher: broker.publisher(),
-            outbox: Outbox::new(broker.publisher(), clock.clone()),
+            outbox,
             clock,
             metrics: Arc::clone(&self.metrics),
             shutdown: self.shutdown.clone(),

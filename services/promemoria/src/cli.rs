@@ -59,6 +59,13 @@ pub(crate) enum Command {
     /// Look at the messages of which nobody knows whether they were sent, and decide on them.
     #[command(subcommand)]
     InDoubt(InDoubt),
+    /// Count every planned message twice, from the journal and from Redis, and name what does not add up.
+    Audit(Audit),
+    /// Put back into Redis what the journal holds and Redis lost. It may be interrupted and repeated.
+    Rebuild(Rebuild),
+    /// Keep the journal elsewhere.
+    #[command(subcommand)]
+    Journal(Journal),
     /// Look for what is wrong with RabbitMQ, Redis, IO's keys and the settings, and say how to mend it.
     Doctor,
     /// Write the generated pages of the documentation, or check them.
@@ -218,6 +225,43 @@ pub(crate) struct Chosen {
     /// Ente. Default: every ente.
     #[arg(long, value_name = "ENTE")]
     pub(crate) ente: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// Ente. Default: every ente.
+    #[arg(long, value_name = "ENTE")]
+    pub(crate) ente: Option<String>,
+    /// Read an archive in place of the streams.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rebuild {
+    /// Ente. Default: every ente.
+    #[arg(long, value_name = "ENTE")]
+    pub(crate) ente: Option<String>,
+    /// Read an archive in place of the streams; the schedulers must be stopped, and read the streams when
+    /// they start.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<PathBuf>,
+    /// Change nothing: say what is missing, extra, shifted or elsewhere; exit 1 if anything is.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Journal {
+    /// Write all lines of the three streams to a new file, one JSON object each. It holds personal data.
+    Export(JournalExport),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JournalExport {
+    /// The file; it must not exist yet.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod docs;
 mod doctor;
 mod in_doubt;
 mod instant;
+mod journal;
 mod lint;
 mod permits;
 mod preview;
@@ -27,7 +28,7 @@ mod timers;
 pub use cli::Cli;
 pub use report::Ending;
 
-use cli::{Case, Command};
+use cli::{Case, Command, Journal};
 use report::{Failure, Report};
 use setup::Setup;
 
@@ -53,6 +54,9 @@ async fn dispatch(cli: &Cli) -> Result<Report, Failure> {
         Command::Timers(arguments) => timers::run(&setup()?, arguments).await,
         Command::Dead(action) => dead::run(&setup()?, action).await,
         Command::InDoubt(action) => in_doubt::run(&setup()?, action).await,
+        Command::Audit(arguments) => journal::audit(&setup()?, arguments).await,
+        Command::Rebuild(arguments) => journal::rebuild(&setup()?, arguments).await,
+        Command::Journal(Journal::Export(arguments)) => journal::export(&setup()?, arguments).await,
         Command::Doctor => doctor::run(config).await,
         Command::Docs(arguments) => docs::run(&setup::catalogue(config)?, arguments),
         Command::Completions { shell } => Ok(cli::completions(*shell)),

@@ -14,12 +14,12 @@ use shared::outbox::Outbox;
 use shared::store::inspect::EXPIRED;
 use shared::store::keys::Kind;
 use shared::store::{CaseStore, Claimed, StoreError};
+use shared::take::Taker;
 use shared::wire::telling::{assumed, given_up, in_doubt, message_ref, not_sent, office};
 use shared::wire::{FollowRequest, Outcome, RecipientHash, RenderRequest, VERSION};
 use tracing::{error, warn};
 
 use crate::metrics::Metrics;
-use crate::take::Taker;
 
 /// How many entries of an ente may be on their way to IO, and how they are claimed.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +45,7 @@ const ASKING_MS: [i64; 6] = [5_000, 35_000, 155_000, 755_000, 4_355_000, 25_955_
 /// Emits the due work of one ente at a time.
 #[derive(Clone)]
 pub(crate) struct Emitter<P> {
-    pub(crate) taker: Taker,
+    pub(crate) taker: Taker<CaseStore>,
     pub(crate) outbox: Outbox<P>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) claiming: Claiming,
@@ -119,7 +119,7 @@ impl<P: Publisher> Emitter<P> {
         entry: &Claimed,
     ) -> Result<(), StoreError> {
         let persons = entry.case.as_ref().map(|case| case.persons.clone()).unwrap_or_default();
-        match self.taker.look_again(catalogue, ente, entry.member.case, &persons).await {
+        match self.taker.look_again(catalogue, ente, (entry.member.case, &persons), None).await {
             Ok(told) => {
                 let told = match told {
                     Some(told) => self.outbox.tell(told).await,

@@ -7,16 +7,19 @@ use sha2::{Digest, Sha256};
 use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
 use shared::clock::Clock;
 use shared::domain::event::{CaseEvent, Refusal};
+use shared::journal::event_line;
 use shared::outbox::Outbox;
+use shared::store::CaseStore;
+use shared::take::{Taken, Taker};
 use shared::wire::Outcome;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
 use crate::inforce::InForce;
 use crate::metrics::Metrics;
-use crate::take::{Taken, Taker};
 use crate::wake::Wake;
 
 /// The queue of case events.
@@ -29,9 +32,14 @@ const LANES: usize = 256;
 /// First and longest wait before something that failed is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// A journal line that was confirmed later than this after its event was taken may stand behind the mark up
+/// to which a rebuild has read meanwhile: the event is taken again, which has no effect where nothing was
+/// lost. A rebuild waits as long before it sets its mark.
+pub(crate) const LINE_IN_TIME: Duration = Duration::from_secs(1);
+
 /// Takes events in.
 pub(crate) struct Intake<P> {
-    pub(crate) taker: Taker,
+    pub(crate) taker: Taker<CaseStore>,
     pub(crate) outbox: Outbox<P>,
     pub(crate) in_force: InForce,
     pub(crate) metrics: Arc<Metrics>,
@@ -90,44 +98,53 @@ impl<P: Publisher> Intake<P> {
     }
 
     async fn take(&self, delivery: Delivery, event: &CaseEvent, shutdown: &CancellationToken) {
+        let mut first = true;
+        loop {
+            let begun = Instant::now();
+            let Some(taken) = self.taken(event, shutdown).await else { break };
+            let (result, outcomes, line) = match taken {
+                Taken::New(outcomes, at_ms) => ("accepted", outcomes, Some(at_ms)),
+                // Only a redelivery can mean that its outcomes were not told, and its line not written.
+                Taken::Known(outcomes, at_ms) if delivery.redelivered => ("duplicate", outcomes, Some(at_ms)),
+                Taken::Known(..) => ("duplicate", Vec::new(), None),
+                Taken::Conflict => {
+                    let refusal = Refusal::conflict(event);
+                    self.refuse(delivery, &refusal, shutdown).await;
+                    return;
+                }
+            };
+            self.wake.ente(&event.ente);
+            if std::mem::take(&mut first) {
+                self.metrics.event(&event.ente, &event.tipo, result);
+                self.metrics.unknown_fields(&event.ente, &event.tipo, event.unknown);
+                self.metrics.told(&event.ente, &outcomes);
+            }
+            let line = line.map(|at_ms| event_line(event, &delivery.routing_key, &delivery.body, at_ms));
+            if !self.insist(shutdown, line.as_slice(), &outcomes).await {
+                break;
+            }
+            if line.is_none() || begun.elapsed() < LINE_IN_TIME {
+                settled(delivery.ack());
+                return;
+            }
+        }
+        settled(delivery.requeue());
+    }
+
+    /// Takes an event, as often as the store fails; none if shutdown comes first, or its ente went away.
+    async fn taken(&self, event: &CaseEvent, shutdown: &CancellationToken) -> Option<Taken> {
         let in_force = self.in_force.current();
-        let Some(ente) = in_force.enti.ente(&event.ente) else {
-            settled(delivery.requeue()); // its file went away between check and take: check it again
-            return;
-        };
+        let ente = in_force.enti.ente(&event.ente)?; // went away between check and take: check it again
         let mut wait = BACKOFF.0;
-        let taken = loop {
-            match self.taker.take(event, &in_force.catalogue, ente).await {
-                Ok(taken) => break taken,
+        loop {
+            match self.taker.take(event, &in_force.catalogue, ente, None).await {
+                Ok(taken) => return Some(taken),
                 Err(failure) => {
                     warn!(ente = %event.ente, tipo = %event.tipo, error = %failure, "event not taken yet");
                 }
             }
-            if shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-                settled(delivery.requeue());
-                return;
-            }
+            shutdown.run_until_cancelled(tokio::time::sleep(wait)).await?;
             wait = (wait * 2).min(BACKOFF.1);
-        };
-        let (result, outcomes) = match taken {
-            Taken::New(outcomes) => ("accepted", outcomes),
-            // Only a redelivery can mean that its outcomes were not told.
-            Taken::Known(outcomes) if delivery.redelivered => ("duplicate", outcomes),
-            Taken::Known(_) => ("duplicate", Vec::new()),
-            Taken::Conflict => {
-                let refusal = Refusal::conflict(event);
-                self.refuse(delivery, &refusal, shutdown).await;
-                return;
-            }
-        };
-        self.wake.ente(&event.ente);
-        self.metrics.event(&event.ente, &event.tipo, result);
-        self.metrics.unknown_fields(&event.ente, &event.tipo, event.unknown);
-        self.metrics.told(&event.ente, &outcomes);
-        if self.insist(shutdown, &[], &outcomes).await {
-            settled(delivery.ack());
-        } else {
-            settled(delivery.requeue());
         }
     }
 
@@ -152,11 +169,13 @@ impl<P: Publisher> Intake<P> {
         }
     }
 
-    /// Publishes until all is confirmed; false if shutdown came first.
+    /// Publishes until all is confirmed, in one window; false if shutdown came first.
     async fn insist(&self, shutdown: &CancellationToken, work: &[Outgoing], told: &[Outcome]) -> bool {
         let mut wait = BACKOFF.0;
         loop {
-            if self.outbox.publish(work.to_vec()).await == 0 && self.outbox.tell(told.to_vec()).await {
+            let mut all = work.to_vec();
+            all.extend(self.outbox.messages(told));
+            if self.outbox.publish(all).await == 0 {
                 return true;
             }
             if shutdown.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {

@@ -1,15 +1,16 @@
 //! The scheduler: takes case events in, plans each case, keeps the due dates in Redis, emits due work.
 //!
-//! `intake` checks and takes events (`take` around the planner), `turn` lets the enti take turns at
-//! emission, `emit` claims what is due and decides what becomes of it, `gauges` counts what is armed, `sweep` forgets.
+//! `intake` checks and takes events (`shared::take` around the planner), `turn` lets the enti take turns at
+//! emission, `emit` claims what is due and decides what becomes of it, `recover` rebuilds a store that lost
+//! something, `gauges` counts what is armed, `sweep` forgets.
 
 mod emit;
 mod gauges;
 mod inforce;
 mod intake;
 mod metrics;
+mod recover;
 mod sweep;
-mod take;
 mod turn;
 mod wake;
 
@@ -24,6 +25,7 @@ use shared::service::{self, BROKER, RunError, STORE};
 use shared::settings::Settings;
 use shared::shutdown::drain;
 use shared::store::{CaseStore, Redis};
+use shared::take::Taker;
 use shared::telemetry::{Health, Known, probes};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,8 +35,8 @@ use emit::{Claiming, Emitter};
 use inforce::InForce;
 use intake::Intake;
 use metrics::Metrics;
+use recover::{LEDGER, Recovery};
 use sweep::Sweep;
-use take::Taker;
 use turn::Turn;
 use wake::Wake;
 
@@ -47,7 +49,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let registry = prometheus::Registry::new();
     let known = Known::of(&live.current(), &catalogue);
     let metrics = Arc::new(Metrics::register(&registry, &known)?);
-    let health = Health::new(&[BROKER, STORE, EMITTING]);
+    let health = Health::new(&[BROKER, STORE, EMITTING, LEDGER]);
     let stop = CancellationToken::new();
     probes::serve(settings.scheduler.bind, Arc::clone(&health), registry, stop.clone()).await?;
     let broker = service::broker(&settings, "scheduler")?;
@@ -63,14 +65,15 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         stop.clone(),
     ));
     let in_hand = TaskTracker::new();
-    let service =
+    let parts =
         Service { settings, in_force: InForce { catalogue, live }, metrics, health: Arc::clone(&health) };
-    service.start(&broker, redis, &shutdown, &in_hand);
+    let clock = service::clock(&redis, &stop).await;
+    parts.start((&broker, redis), &clock, &shutdown, &in_hand);
     info!("scheduler runs");
     shutdown.cancelled().await;
     health.drain();
     in_hand.close();
-    let left = drain(&in_hand, service.settings.shutdown_grace).await;
+    let left = drain(&in_hand, parts.settings.shutdown_grace).await;
     info!(left, "scheduler stops");
     broker.close().await;
     stop.cancel();
@@ -86,10 +89,26 @@ struct Service {
 }
 
 impl Service {
-    fn start(&self, broker: &RabbitMq, redis: Redis, shutdown: &CancellationToken, in_hand: &TaskTracker) {
-        let clock = Clock::system();
+    fn start(
+        &self,
+        (broker, redis): (&RabbitMq, Redis),
+        clock: &Clock,
+        shutdown: &CancellationToken,
+        in_hand: &TaskTracker,
+    ) {
         let outbox = Outbox::new(broker.publisher(), clock.clone());
-        let taker = Taker { store: CaseStore::new(redis), hash: service::recipient_hash(&self.settings) };
+        let hash = service::recipient_hash(&self.settings);
+        let recovery = Recovery {
+            store: CaseStore::new(redis.clone()),
+            publisher: broker.publisher(),
+            broker: service::broker_options(&self.settings, "scheduler"),
+            settings: self.settings.clone(),
+            hash: hash.clone(),
+            in_force: self.in_force.clone(),
+            health: Arc::clone(&self.health),
+        };
+        in_hand.spawn(recovery.run(shutdown.clone()));
+        let taker = Taker { store: CaseStore::guarded(redis), hash };
         let wake = Wake::default();
         let intake = Arc::new(Intake {
             taker: taker.clone(),
@@ -122,7 +141,7 @@ impl Service {
         in_hand.spawn(async move { shutdown.run_until_cancelled(gauges).await });
     }
 
-    fn sweep(&self, taker: &Taker) -> Sweep {
+    fn sweep(&self, taker: &Taker<CaseStore>) -> Sweep {
         let retention = &self.settings.retention;
         Sweep {
             store: taker.store.clone(),
@@ -137,7 +156,7 @@ impl Service {
         }
     }
 
-    fn emitter<P: Clone>(&self, taker: &Taker, outbox: &Outbox<P>) -> Emitter<P> {
+    fn emitter<P: Clone>(&self, taker: &Taker<CaseStore>, outbox: &Outbox<P>) -> Emitter<P> {
         let scheduler = &self.settings.scheduler;
         let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         Emitter {

@@ -8,16 +8,13 @@ use shared::domain::case::PersonKey;
 use shared::domain::catalogue::{Catalogue, TipoEvento};
 use shared::domain::retention::{Fate, Periods, fate, shrunk_facts};
 use shared::store::keys::CaseId;
-use shared::store::retention::BUCKETS;
+use shared::store::retention::{BUCKETS, STRIDE};
 use shared::store::{CaseStore, StoreError, Unit};
 use tracing::{info, warn};
 
 use crate::inforce::InForce;
 use crate::metrics::Metrics;
 
-/// Buckets listed at once: a pass over an ente with few cases is 256 calls, and with a million cases a
-/// listing is about 4,000 entries, a script of some milliseconds.
-const STRIDE: u32 = 256;
 /// Rest after a listing that found something, so that a pass over a million cases takes minutes and disturbs nobody.
 const REST: Duration = Duration::from_millis(5);
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 use shared::broker::Publisher;
 use shared::clock::Clock;
 use shared::domain::ente::Ente;
+use shared::store::StoreError;
 use shared::telemetry::Health;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -40,6 +42,7 @@ impl<P: Publisher> Turn<P> {
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut first = 0usize;
         let mut hot = Vec::new();
+        let mut all_seen: Option<Instant> = None;
         while !shutdown.is_cancelled() {
             self.health.tick();
             self.health.set(crate::EMITTING, self.emitting.load(Ordering::Relaxed));
@@ -48,7 +51,10 @@ impl<P: Publisher> Turn<P> {
                 continue;
             }
             let snapshot = self.in_force.current();
-            let candidates: Vec<&Arc<Ente>> = if hot.is_empty() {
+            // Enti with much to do must not hide the timers of the others.
+            let is_time = all_seen.is_none_or(|at| at.elapsed() >= self.poll);
+            let candidates: Vec<&Arc<Ente>> = if hot.is_empty() || is_time {
+                all_seen = Some(Instant::now());
                 snapshot.enti.enti().collect()
             } else {
                 hot.iter().filter_map(|id: &String| snapshot.enti.ente(id)).collect()
@@ -68,6 +74,8 @@ impl<P: Publisher> Turn<P> {
                             busy.push(ente.id.clone());
                         }
                     }
+                    // The rebuild was told; the other enti go on.
+                    Err(StoreError::Lost) => {}
                     Err(failure) => {
                         self.emitting.store(false, Ordering::Relaxed);
                         warn!(code = failure.code(), "due work could not be claimed");

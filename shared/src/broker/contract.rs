@@ -52,6 +52,7 @@ pub fn topology(prefix: &str) -> Topology {
             exchange("work", Routing::Direct, None),
         ],
         queues: vec![queue("one"), queue("two"), queue("rest")],
+        streams: Vec::new(),
         bindings: vec![
             binding("rest", "rest", ""),
             binding("work", "one", "one"),

@@ -11,8 +11,8 @@
 use serde_json::{Value, json};
 
 use super::topology::{
-    DEAD, DEAD_QUEUE, DISPATCH_QUEUE, EVENTS, EVENTS_QUEUE, FOLLOW_QUEUE, OUTCOMES, RENDER_QUEUE, Topology,
-    UNROUTED_QUEUE, WORK,
+    DEAD, DEAD_QUEUE, DISPATCH_QUEUE, EVENTS, EVENTS_QUEUE, FOLLOW_QUEUE, JOURNAL, JOURNAL_EVENTS,
+    JOURNAL_INTENTS, JOURNAL_OUTCOMES, OUTCOMES, RENDER_QUEUE, Topology, UNROUTED_QUEUE, WORK,
 };
 
 /// A process of the fleet, as a user of the broker.
@@ -64,9 +64,10 @@ impl Role {
     #[must_use]
     pub fn writes(self) -> &'static [&'static str] {
         match self {
-            Self::Scheduler | Self::Renderer => &[WORK, OUTCOMES, DEAD],
-            Self::Dispatcher => &[OUTCOMES, DEAD],
-            Self::Operator => &[EVENTS, OUTCOMES],
+            Self::Scheduler => &[WORK, OUTCOMES, DEAD, JOURNAL],
+            Self::Renderer => &[WORK, OUTCOMES, DEAD],
+            Self::Dispatcher => &[OUTCOMES, DEAD, JOURNAL],
+            Self::Operator => &[EVENTS, OUTCOMES, JOURNAL],
         }
     }
 
@@ -74,10 +75,12 @@ impl Role {
     #[must_use]
     pub fn reads(self) -> &'static [&'static str] {
         match self {
-            Self::Scheduler => &[EVENTS_QUEUE],
+            Self::Scheduler => &[EVENTS_QUEUE, JOURNAL_EVENTS, JOURNAL_INTENTS, JOURNAL_OUTCOMES],
             Self::Renderer => &[RENDER_QUEUE],
             Self::Dispatcher => &[DISPATCH_QUEUE, FOLLOW_QUEUE],
-            Self::Operator => &[DEAD_QUEUE, UNROUTED_QUEUE],
+            Self::Operator => {
+                &[DEAD_QUEUE, UNROUTED_QUEUE, JOURNAL_EVENTS, JOURNAL_INTENTS, JOURNAL_OUTCOMES]
+            }
         }
     }
 
@@ -94,10 +97,11 @@ impl Topology {
     /// RabbitMQ 4.3 on refuse even a passive look at what a user has no permission on.
     #[must_use]
     pub fn used_by(role: Role) -> Self {
-        let Self { mut exchanges, mut queues, .. } = Self::fleet();
+        let Self { mut exchanges, mut queues, mut streams, .. } = Self::fleet();
         exchanges.retain(|it| role.writes().contains(&it.name.as_str()));
         queues.retain(|it| role.reads().contains(&it.name.as_str()));
-        Self { exchanges, queues, bindings: Vec::new() }
+        streams.retain(|it| role.reads().contains(&it.name.as_str()));
+        Self { exchanges, queues, streams, bindings: Vec::new() }
     }
 }
 
@@ -171,7 +175,7 @@ mod tests {
         for role in Role::ALL {
             let used = Topology::used_by(role);
             assert_eq!(used.exchanges.len(), role.writes().len(), "{role:?}");
-            assert_eq!(used.queues.len(), role.reads().len(), "{role:?}");
+            assert_eq!(used.queues.len() + used.streams.len(), role.reads().len(), "{role:?}");
             assert_eq!(role.permission("/")["configure"], NOTHING);
             assert_eq!(Role::of_process(role.process()), Some(role));
         }

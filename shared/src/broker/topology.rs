@@ -29,6 +29,15 @@ pub const FOLLOW_QUEUE: &str = "promemoria.follow";
 pub const DEAD_QUEUE: &str = "promemoria.dead";
 /// The queue of what no binding took.
 pub const UNROUTED_QUEUE: &str = "promemoria.unrouted";
+/// Lines of the journal: what was taken, and what is about to be sent. Routing keys begin with
+/// `events.`, `intents.` or `outcomes.`.
+pub const JOURNAL: &str = "promemoria.journal";
+/// The stream of the events that were taken.
+pub const JOURNAL_EVENTS: &str = "promemoria.journal.events";
+/// The stream of the intents: one line before each request to IO.
+pub const JOURNAL_INTENTS: &str = "promemoria.journal.intents";
+/// The stream of everything published to [`OUTCOMES`].
+pub const JOURNAL_OUTCOMES: &str = "promemoria.journal.outcomes";
 /// Routing key of work for the renderer.
 pub const RENDER: &str = "render";
 /// Routing key of work for the dispatcher.
@@ -48,6 +57,13 @@ pub const DELIVERY_LIMIT: i32 = 20;
 /// They have nowhere to dead-letter to, so 4.0's default of 20 would delete a message that an operator
 /// looked at (taken and given back) twenty-one times. `-1` would say it better, but 3.10 refuses it.
 pub const NO_DELIVERY_LIMIT: i32 = i32::MAX;
+
+/// How long the journal is kept: `x-max-age` of its streams.
+///
+/// Redis is rebuilt from it, so it must hold every event that a timer may still hang on. The longest wait
+/// is that of a permit of ten years (`shared/catalogue/validita.toml`), and half a year
+/// beyond its end for the last office timer; eleven years leave a margin. A policy may only shorten it.
+pub const JOURNAL_AGE: &str = "11Y";
 
 /// How an exchange routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,12 +114,22 @@ pub struct Queue {
     pub delivery_limit: i32,
 }
 
-/// A queue bound to an exchange.
+/// A durable stream: an append-only log, read from any place as often as wanted
+/// (<https://www.rabbitmq.com/docs/streams>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Its name.
+    pub name: String,
+    /// What is older may be deleted: `11Y`, `30D`, ….
+    pub max_age: String,
+}
+
+/// A queue or stream bound to an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Binding {
     /// The exchange.
     pub exchange: String,
-    /// The queue.
+    /// The queue or stream.
     pub queue: String,
     /// The routing key or pattern; empty for a fanout.
     pub routing_key: String,
@@ -118,13 +144,15 @@ pub enum Argument {
     Number(i32),
 }
 
-/// Exchanges, queues and bindings, in the order to declare them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Exchanges, queues, streams and bindings, in the order to declare them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Topology {
     /// The exchanges; one that is an alternate comes before those that name it.
     pub exchanges: Vec<Exchange>,
     /// The queues.
     pub queues: Vec<Queue>,
+    /// The streams.
+    pub streams: Vec<Stream>,
     /// The bindings.
     pub bindings: Vec<Binding>,
 }
@@ -173,6 +201,21 @@ impl Queue {
     }
 }
 
+impl Stream {
+    fn journal(name: &str) -> Self {
+        Self { name: name.to_owned(), max_age: JOURNAL_AGE.to_owned() }
+    }
+
+    /// The arguments of its declaration.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<(&'static str, Argument)> {
+        vec![
+            ("x-queue-type", Argument::Text("stream".to_owned())),
+            ("x-max-age", Argument::Text(self.max_age.clone())),
+        ]
+    }
+}
+
 impl Topology {
     /// The fleet's topology.
     #[must_use]
@@ -189,6 +232,7 @@ impl Topology {
                 Exchange { alternate: Some(UNROUTED.to_owned()), ..Exchange::new(EVENTS, Routing::Topic) },
                 Exchange::new(OUTCOMES, Routing::Topic),
                 Exchange::new(WORK, Routing::Direct),
+                Exchange::new(JOURNAL, Routing::Topic),
             ],
             queues: vec![
                 Queue::last(UNROUTED_QUEUE),
@@ -198,6 +242,7 @@ impl Topology {
                 Queue::working(DISPATCH_QUEUE),
                 Queue::working(FOLLOW_QUEUE),
             ],
+            streams: [JOURNAL_EVENTS, JOURNAL_INTENTS, JOURNAL_OUTCOMES].map(Stream::journal).to_vec(),
             bindings: vec![
                 bind(UNROUTED, UNROUTED_QUEUE, ""),
                 bind(DEAD, DEAD_QUEUE, ""),
@@ -205,6 +250,10 @@ impl Topology {
                 bind(WORK, RENDER_QUEUE, RENDER),
                 bind(WORK, DISPATCH_QUEUE, DISPATCH),
                 bind(WORK, FOLLOW_QUEUE, FOLLOW),
+                bind(JOURNAL, JOURNAL_EVENTS, "events.#"),
+                bind(JOURNAL, JOURNAL_INTENTS, "intents.#"),
+                bind(JOURNAL, JOURNAL_OUTCOMES, "outcomes.#"),
+                bind(OUTCOMES, JOURNAL_OUTCOMES, "#"),
             ],
         }
     }
@@ -214,7 +263,9 @@ impl Topology {
     #[must_use]
     pub fn definitions(&self, vhost: &str) -> Value {
         let exchanges: Vec<Value> = self.exchanges.iter().map(|it| exchange_json(it, vhost)).collect();
-        let queues: Vec<Value> = self.queues.iter().map(|it| queue_json(it, vhost)).collect();
+        let queues = self.queues.iter().map(|it| queue_json(&it.name, it.arguments(), vhost));
+        let streams = self.streams.iter().map(|it| queue_json(&it.name, it.arguments(), vhost));
+        let queues: Vec<Value> = queues.chain(streams).collect();
         let bindings: Vec<Value> = self.bindings.iter().map(|it| binding_json(it, vhost)).collect();
         let [users, permissions] = permissions::fleet(vhost);
         json!({
@@ -240,13 +291,13 @@ fn exchange_json(exchange: &Exchange, vhost: &str) -> Value {
     })
 }
 
-fn queue_json(queue: &Queue, vhost: &str) -> Value {
+fn queue_json(name: &str, arguments: Vec<(&'static str, Argument)>, vhost: &str) -> Value {
     json!({
-        "name": queue.name,
+        "name": name,
         "vhost": vhost,
         "durable": true,
         "auto_delete": false,
-        "arguments": arguments_json(queue.arguments()),
+        "arguments": arguments_json(arguments),
     })
 }
 
@@ -283,15 +334,31 @@ mod tests {
         assert_eq!(shipped.trim_end(), written, "write the left file again from the right text");
     }
 
+    fn names(topology: &Topology) -> impl Iterator<Item = &str> {
+        let streams = topology.streams.iter().map(|it| it.name.as_str());
+        topology.queues.iter().map(|it| it.name.as_str()).chain(streams)
+    }
+
+    #[test]
+    fn the_journal_is_kept_longer_than_the_longest_permit() {
+        let years: u32 = JOURNAL_AGE.trim_end_matches('Y').parse().unwrap();
+        assert!(years > 10, "a permit of ten years and its last office timer");
+        for stream in Topology::fleet().streams {
+            let text = |value: &str| Argument::Text(value.to_owned());
+            let wanted = [("x-queue-type", text("stream")), ("x-max-age", text(JOURNAL_AGE))];
+            assert_eq!(stream.arguments(), wanted, "{}", stream.name);
+        }
+    }
+
     #[test]
     fn every_binding_joins_an_exchange_and_a_queue_that_are_declared() {
         let topology = Topology::fleet();
         for binding in &topology.bindings {
             assert!(topology.exchanges.iter().any(|it| it.name == binding.exchange), "{binding:?}");
-            assert!(topology.queues.iter().any(|it| it.name == binding.queue), "{binding:?}");
+            assert!(names(&topology).any(|it| it == binding.queue), "{binding:?}");
         }
-        for queue in &topology.queues {
-            assert!(topology.bindings.iter().any(|it| it.queue == queue.name), "{} is unbound", queue.name);
+        for name in names(&topology) {
+            assert!(topology.bindings.iter().any(|it| it.queue == name), "{name} is unbound");
         }
     }
 

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use redis::Value;
 
+use super::changes::{armed_changes, change};
 use super::keys::{CaseId, Kind, Member};
 use super::progress::RawProgress;
 use super::redis_ledger::assumed;
+use super::stored::decode;
+pub use super::stored::encode;
 use super::{Redis, StoreError};
 use crate::domain::case::{Case, EventKey, PersonKey, Progress, Things};
 use crate::domain::catalogue::Ruling;
@@ -17,6 +20,7 @@ use crate::domain::plan::Action;
 #[derive(Clone)]
 pub struct CaseStore {
     redis: Redis,
+    guarded: bool,
 }
 
 /// A case as it was loaded: what is in it, and what a commit compares it with.
@@ -29,7 +33,7 @@ pub struct Unit {
     /// Whether the store had it.
     pub known: bool,
     pub(super) revision: String,
-    progress: HashMap<u16, RawProgress>,
+    pub(super) progress: HashMap<u16, RawProgress>,
 }
 
 impl Unit {
@@ -113,17 +117,26 @@ pub struct Claim {
     pub entries: Vec<Claimed>,
 }
 
-/// Version byte in front of a stored record.
-const RECORD_VERSION: u8 = 1;
-
 /// Hex digits of a case's revision, in front of its record.
 const REVISION: usize = 8;
 
 impl CaseStore {
-    /// On a connection.
+    /// On a connection. It takes the store as it is.
     #[must_use]
     pub fn new(redis: Redis) -> Self {
-        Self { redis }
+        Self { redis, guarded: false }
+    }
+
+    /// On a connection, for a process that plans and emits: [`StoreError::Lost`] where the store lost
+    /// something.
+    #[must_use]
+    pub fn guarded(redis: Redis) -> Self {
+        Self { redis, guarded: true }
+    }
+
+    /// The lowest mark of a whole store, as the scripts take it.
+    fn least(&self, ente: &str) -> String {
+        if self.guarded { self.redis.marks().least(ente).to_string() } else { String::new() }
     }
 
     /// The connection.
@@ -149,7 +162,12 @@ impl CaseStore {
         for person in persons {
             call.arg(&person[..]);
         }
-        let (now_ms, seen, stored, facts): StoredCases = self.redis.run(&call).await?;
+        call.arg(self.least(ente));
+        let (now_ms, seen, stored, facts, whole): StoredCases = self.redis.run(&call).await?;
+        if whole == 0 {
+            self.redis.marks().lost(ente);
+            return Err(StoreError::Lost);
+        }
         let units = cases.iter().zip(stored).map(|(id, (blob, progress))| unit(*id, blob, &progress));
         let persons = facts.into_iter().map(|facts| {
             let stored = facts.unwrap_or_default();
@@ -226,8 +244,15 @@ impl CaseStore {
         most: usize,
     ) -> Result<Claim, StoreError> {
         let mut call = self.redis.scripts.claim.prepare_invoke();
-        call.key(self.redis.ente(ente)).arg(limit).arg(lease_ms).arg(most);
-        let (now_ms, standard, in_flight, entries): StoredClaim = self.redis.run(&call).await?;
+        call.key(self.redis.ente(ente)).arg(limit).arg(lease_ms).arg(most).arg(self.least(ente));
+        let (now_ms, standard, in_flight, entries, mark): StoredClaim = self.redis.run(&call).await?;
+        if mark < 0 {
+            self.redis.marks().lost(ente);
+            return Err(StoreError::Lost);
+        }
+        if self.guarded {
+            self.redis.marks().whole(ente, mark);
+        }
         let entries = entries.into_iter().filter_map(|(member, due, emission, blob, progress)| {
             Some(Claimed {
                 member: Member::parse(&member)?,
@@ -295,8 +320,8 @@ impl CaseStore {
     }
 }
 
-type StoredCases = (i64, Option<Vec<u8>>, Vec<(Option<Vec<u8>>, Vec<Vec<u8>>)>, Vec<Option<Vec<u8>>>);
-type StoredClaim = (i64, u8, u64, Vec<(Vec<u8>, String, u32, Option<Vec<u8>>, String)>);
+type StoredCases = (i64, Option<Vec<u8>>, Vec<(Option<Vec<u8>>, Vec<Vec<u8>>)>, Vec<Option<Vec<u8>>>, u8);
+type StoredClaim = (i64, u8, u64, Vec<(Vec<u8>, String, u32, Option<Vec<u8>>, String)>, i64);
 
 fn unit(id: CaseId, blob: Option<Vec<u8>>, progress: &[Vec<u8>]) -> Result<Unit, StoreError> {
     let mut known = HashMap::new();
@@ -327,53 +352,6 @@ pub(super) fn next_record(unit: &Unit, case: &Case) -> Result<Vec<u8>, StoreErro
     let mut blob = format!("{revision:0REVISION$x}").into_bytes();
     blob.extend(encode(case)?);
     Ok(blob)
-}
-
-/// The stored form of a record: a version byte, then `MessagePack`.
-pub fn encode<T: serde::Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = vec![RECORD_VERSION];
-    rmp_serde::encode::write(&mut bytes, record).map_err(|_| StoreError::Unreadable("record"))?;
-    Ok(bytes)
-}
-
-fn decode<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
-    match bytes.split_first() {
-        Some((&RECORD_VERSION, record)) => {
-            rmp_serde::from_slice(record).map_err(|_| StoreError::Unreadable("record"))
-        }
-        _ => Err(StoreError::Unreadable("record version")),
-    }
-}
-
-/// One change as the script takes it: verb, slot, progress expected, due.
-fn change(unit: &Unit, case: &Case, action: Action) -> Option<(&'static str, u16, String, i64)> {
-    let verb = match action {
-        Action::Arm { .. } => "A",
-        Action::Move { .. } => "M",
-        Action::Cancel { .. } => "X",
-        Action::Discard { .. } => return None,
-    };
-    let planned = case.planned.iter().find(|p| p.slot == action.slot())?;
-    Some((verb, planned.slot, unit.raw_progress(planned.slot).0, planned.due_ms))
-}
-
-/// How the counts of armed timers change: what goes at once (due when it was taken) is no timer.
-fn armed_changes(commit: &Commit<'_>) -> BTreeMap<String, i64> {
-    let mut changes = BTreeMap::new();
-    for (_, case, actions) in &commit.units {
-        for action in *actions {
-            let Some(planned) = case.planned.iter().find(|p| p.slot == action.slot() && p.is_timer) else {
-                continue;
-            };
-            let difference = match action {
-                Action::Arm { .. } => 1,
-                Action::Cancel { .. } => -1,
-                Action::Move { .. } | Action::Discard { .. } => continue,
-            };
-            *changes.entry(planned.rule.clone()).or_default() += difference;
-        }
-    }
-    changes
 }
 
 fn committed(answer: &[Value]) -> Result<Committed, StoreError> {

@@ -1,10 +1,14 @@
 //! What an operator asks of the store: what is armed, what is in doubt, how Redis is doing.
 
+use std::collections::BTreeSet;
+
 use redis::Value;
 
+use super::CaseStore;
 use super::cases::read_case;
-use super::keys::Member;
+use super::keys::{CaseId, Member};
 use super::progress::RawProgress;
+use super::retention::{BUCKETS, STRIDE};
 pub use super::server::{Server, Weakness};
 use super::{Redis, StoreError};
 use crate::domain::case::Case;
@@ -127,6 +131,18 @@ impl Inspector {
             })
         });
         Ok(Page { now_ms, total, entries: entries.collect() })
+    }
+
+    /// The keys of an ente's cases. It asks for every case once: for an operator's question, not for every
+    /// minute.
+    pub async fn cases(&self, ente: &str) -> Result<Vec<CaseId>, StoreError> {
+        let store = CaseStore::new(self.redis.clone());
+        let mut found = BTreeSet::new();
+        for first in (0..BUCKETS).step_by(STRIDE as usize) {
+            let listed = store.list(ente, first, STRIDE).await?;
+            found.extend(listed.entries.into_iter().filter_map(|(_, case)| case));
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// Counts the schedule. What is due for longer than `late_ms` and not taken is late.

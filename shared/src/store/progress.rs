@@ -38,6 +38,18 @@ impl RawProgress {
         self.part(0) == Some("D")
     }
 
+    /// Whether it is somewhere between scheduler and fence.
+    #[must_use]
+    pub fn is_emitted(&self) -> bool {
+        self.part(0) == Some("E")
+    }
+
+    /// Whether the request may leave at any moment.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.part(0) == Some("I")
+    }
+
     /// Where it ended, if it is over: `inviato`, `scartato`, ….
     #[must_use]
     pub fn ended(&self) -> Option<&str> {
@@ -67,6 +79,19 @@ impl RawProgress {
     #[must_use]
     pub fn emissions(&self) -> u32 {
         self.part(1).filter(|_| self.ended().is_none()).and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+
+    /// Back in the schedule, as `commit.lua` puts it there.
+    pub(super) fn put_back(&mut self) {
+        if !self.0.is_empty() {
+            let (again, called) = match (self.doubts_before() > 0, self.has_called()) {
+                (true, true) => ("|r", "|c"),
+                (true, false) => ("|r", ""),
+                (false, true) => ("|", "|c"),
+                (false, false) => ("", ""),
+            };
+            self.0 = format!("A|{}|{}{again}{called}", self.emissions(), self.failures());
+        }
     }
 
     /// The progress of a message in doubt that is to be sent again.

@@ -4,7 +4,7 @@ use redis::{FromRedisValue, Script, ScriptInvocation};
 
 use super::link::Link;
 use super::options::Options;
-use super::{StoreError, door};
+use super::{Marks, StoreError, door};
 
 /// A connection with the store's scripts; it is opened again by itself.
 #[derive(Clone)]
@@ -13,6 +13,7 @@ pub struct Redis {
     /// First part of every key.
     pub(super) prefix: String,
     pub(super) scripts: std::sync::Arc<Scripts>,
+    marks: Marks,
 }
 
 /// The scripts, each with the prelude in front.
@@ -29,6 +30,7 @@ pub(super) struct Scripts {
     pub(super) forget: Script,
     pub(super) fell_due: Script,
     clock: Script,
+    pub(super) restore: Script,
 }
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
@@ -65,10 +67,17 @@ impl Scripts {
             decide: script(MOVES, include_str!("scripts/decide.lua")),
             sweep: script(MOVES, include_str!("scripts/sweep.lua")),
             forget: script(MOVES, include_str!("scripts/forget.lua")),
+            restore: script(TAKES, include_str!("scripts/restore.lua")),
             fell_due: script(MOVES, include_str!("scripts/fell_due.lua")),
             clock: script(MOVES, "return now_ms()"),
         }
     }
+}
+
+async fn time_ms(connection: &mut Link) -> Result<i64, StoreError> {
+    let (seconds, micros): (i64, i64) =
+        redis::cmd("TIME").query_async(connection).await.map_err(StoreError::from_redis)?;
+    Ok(seconds * 1000 + micros / 1000)
 }
 
 impl Redis {
@@ -77,8 +86,25 @@ impl Redis {
     pub async fn connect(options: &Options) -> Result<Self, StoreError> {
         // A certificate file that is missing or broken is told by name, not as a server that is away.
         door::certificates(options).map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        let connection = Link::open(options.clone()).await.map_err(StoreError::from_redis)?;
-        Ok(Self { connection, prefix: options.prefix.clone(), scripts: std::sync::Arc::new(Scripts::new()) })
+        let mut connection = Link::open(options.clone()).await.map_err(StoreError::from_redis)?;
+        let started_ms = time_ms(&mut connection).await?;
+        Ok(Self {
+            connection,
+            prefix: options.prefix.clone(),
+            scripts: std::sync::Arc::new(Scripts::new()),
+            marks: Marks::new(started_ms),
+        })
+    }
+
+    /// What this process knows of the enti's marks; clones share it.
+    #[must_use]
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// The machine's clock as Redis tells it, Unix milliseconds: what marks are made of. Tests do not move it.
+    pub async fn time_ms(&self) -> Result<i64, StoreError> {
+        time_ms(&mut self.connection()).await
     }
 
     /// A handle for commands of one's own; clones share the connection.

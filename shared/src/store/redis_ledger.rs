@@ -19,13 +19,20 @@ const FIRST_ASKING_MS: i64 = 5_000;
 #[derive(Clone)]
 pub struct RedisLedger {
     redis: Redis,
+    guarded: bool,
 }
 
 impl RedisLedger {
-    /// On a connection.
+    /// On a connection. It takes the store as it is.
     #[must_use]
     pub fn new(redis: Redis) -> Self {
-        Self { redis }
+        Self { redis, guarded: false }
+    }
+
+    /// On a connection, for a process that sends: [`StoreError::Lost`] where the store lost something.
+    #[must_use]
+    pub fn guarded(redis: Redis) -> Self {
+        Self { redis, guarded: true }
     }
 
     async fn progress(&self, message: &MessageRef) -> Result<RawProgress, StoreError> {
@@ -60,7 +67,15 @@ impl Ledger for RedisLedger {
             .arg(message.attempt)
             .arg(&intent.token)
             .arg(millis(intent.lasts));
-        let (verdict, progress): (String, String) = self.redis.run(&call).await?;
+        let marks = self.redis.marks();
+        call.arg(if self.guarded { marks.least(&message.ente).to_string() } else { String::new() });
+        let (verdict, progress, mark): (String, String, i64) = self.redis.run(&call).await?;
+        if verdict == "LOST" {
+            return Err(StoreError::Lost);
+        }
+        if self.guarded {
+            marks.whole(&message.ente, mark);
+        }
         let progress = RawProgress(progress);
         Ok(match verdict.as_str() {
             "GO" => Fence::Go,
@@ -92,6 +107,10 @@ impl Ledger for RedisLedger {
         };
         if text(0) != "LATE" {
             return Ok(Settled::Recorded);
+        }
+        // Only what was emitted is settled, so a message without a record was lost, and will be back.
+        if change.kind == Kind::Message && text(2).is_empty() {
+            return Err(StoreError::Lost);
         }
         Ok(match settlement(&RawProgress(text(2))) {
             Some(stands) if is_same(&stands, settlement_) => Settled::Recorded,

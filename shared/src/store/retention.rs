@@ -10,6 +10,10 @@ use crate::domain::case::{Case, EventKey, PersonKey, Things};
 /// Buckets in which the persons of an ente lie: by the first two bytes of their key.
 pub const BUCKETS: u32 = 1 << 16;
 
+/// Buckets to list at once: an ente with few cases is 256 calls, and with a million cases a listing is about
+/// 4,000 entries, a script of some milliseconds.
+pub const STRIDE: u32 = 256;
+
 /// What lies in some buckets.
 #[derive(Debug)]
 pub struct Listed {

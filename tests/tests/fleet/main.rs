@@ -2,6 +2,7 @@
 
 mod doubts;
 mod faults;
+mod journal;
 mod quota;
 mod retention;
 mod spine;

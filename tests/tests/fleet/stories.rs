@@ -83,6 +83,11 @@ async fn the_twelve_stories_on_the_real_fleet() -> anyhow::Result<()> {
         "in the stories and not told"
     );
     compare_texts(&fleet, &catalogue, &events).await?;
+    // Years of every kind of event, and the journal tells the same of each message as the ledger.
+    for (ente, comparison) in crate::journal::audit(&fleet).await? {
+        assert_eq!(comparison.differences, Vec::new(), "{ente}");
+        assert!(comparison.journal.accepted > 50, "{ente}: {:?}", comparison.journal);
+    }
     fleet.shutdown().await
 }
 

@@ -86,7 +86,7 @@ async fn rabbitmq_by_tls_is_verified_and_never_plain() {
             cert_file: own("client.pem"),
             key_file: own("client.key"),
         };
-        let topology = Topology { exchanges: Vec::new(), queues: Vec::new(), bindings: Vec::new() };
+        let topology = Topology::default();
         let broker =
             RabbitMq::start(Options { url: url.into(), tls, topology, ..Options::default() }).unwrap();
         let reached = broker.wait_until_up(limit).await.map_err(|error| told(&error));

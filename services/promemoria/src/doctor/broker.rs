@@ -24,6 +24,16 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
             }
         }
     }
+    for stream in topology::Topology::fleet().streams {
+        match desk.depth(&stream.name).await {
+            Ok(Some(_)) => findings.push(Finding::good(format!("stream {}", stream.name), "is there")),
+            Ok(None) => findings.push(missing(format!("stream {}", stream.name))),
+            Err(error) => {
+                findings.push(away(&error));
+                break;
+            }
+        }
+    }
     desk.close().await;
     findings
 }
@@ -34,12 +44,14 @@ fn away(error: &BrokerError) -> Finding {
     Finding::new(State::Away, "rabbitmq", format!("{error}{cause}"), mend)
 }
 
+fn missing(what: String) -> Finding {
+    let mend = "start a service with amqp.declare = true, or import deploy/rabbitmq/definitions.json";
+    Finding::new(State::Bad, what, "is not there, or this user may not see it", mend)
+}
+
 fn of_queue(name: &str, depth: Option<Depth>) -> Finding {
     let what = format!("queue {name}");
-    let Some(Depth { messages, consumers }) = depth else {
-        let mend = "start a service with amqp.declare = true, or import deploy/rabbitmq/definitions.json";
-        return Finding::new(State::Bad, what, "is not there, or this user may not see it", mend);
-    };
+    let Some(Depth { messages, consumers }) = depth else { return missing(what) };
     let waiting = counted(usize::try_from(messages).unwrap_or(usize::MAX), "message");
     let how = format!(
         "{waiting} waiting, {}",

@@ -100,7 +100,7 @@ impl Nobody {
     }
 }
 
-async fn command(config: &Path, words: &[&str]) -> Ending {
+pub(crate) async fn command(config: &Path, words: &[&str]) -> Ending {
     let fixed = ["promemoria", "--config", config.to_str().unwrap()];
     run(Cli::try_parse_from(fixed.iter().chain(words)).unwrap()).await
 }

@@ -9,7 +9,7 @@ use lapin::{
 use super::properties::short;
 use crate::broker::{
     BrokerError,
-    topology::{Argument, Binding, Exchange, Queue, Routing, Topology},
+    topology::{Argument, Binding, Exchange, Routing, Topology},
 };
 
 /// Declares the topology, or checks that its exchanges and queues are there, on a channel of its own: a
@@ -26,7 +26,12 @@ pub(super) async fn ensure(
         done.map_err(|error| refused(&exchange.name, error))?;
     }
     for queue in &topology.queues {
-        on_queue(&channel, queue, declare).await.map_err(|error| refused(&queue.name, error))?;
+        let done = on_queue(&channel, &queue.name, queue.arguments(), declare).await;
+        done.map_err(|error| refused(&queue.name, error))?;
+    }
+    for stream in &topology.streams {
+        let done = on_queue(&channel, &stream.name, stream.arguments(), declare).await;
+        done.map_err(|error| refused(&stream.name, error))?;
     }
     if declare {
         for binding in &topology.bindings {
@@ -57,9 +62,14 @@ async fn on_exchange(channel: &Channel, exchange: &Exchange, declare: bool) -> R
     Ok(channel.exchange_declare(name, kind, options, table(exchange.arguments())).await?)
 }
 
-async fn on_queue(channel: &Channel, queue: &Queue, declare: bool) -> Result<(), Failure> {
+async fn on_queue(
+    channel: &Channel,
+    name: &str,
+    arguments: Vec<(&'static str, Argument)>,
+    declare: bool,
+) -> Result<(), Failure> {
     let options = QueueDeclareOptions { passive: !declare, durable: true, ..Default::default() };
-    channel.queue_declare(short("queue", queue.name.clone())?, options, table(queue.arguments())).await?;
+    channel.queue_declare(short("queue", name.to_owned())?, options, table(arguments)).await?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //!   have their own, because an alarm of the broker silences the whole connection that publishes.
 //! - `publisher`, `confirms`: the window of messages in flight and what each confirm means.
 //! - `consumer`, `acks`: subscriptions that outlive their channels, and merged acknowledgements.
-//! - `desk`: an operator's visit to a queue.
+//! - `desk`: an operator's visit to a queue. `stream`: one reading of a stream.
 //! - `declare`, `properties`: the topology and the messages in lapin's types.
 
 mod acks;
@@ -16,6 +16,7 @@ mod desk;
 mod properties;
 mod publisher;
 mod socket;
+mod stream;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -36,6 +37,7 @@ pub use {
     desk::{Depth, Desk},
     properties::Properties,
     publisher::RabbitPublisher,
+    stream::{Library, Place, StreamReader},
 };
 
 use super::{BrokerError, Consumer, Counters, Links, Options, State};

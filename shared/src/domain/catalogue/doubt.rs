@@ -40,6 +40,12 @@ impl InDubbio {
         ("expire", Self::Expire),
     ];
 
+    /// From its spelling.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(spelling, _)| *spelling == text).map(|(_, policy)| policy)
+    }
+
     /// Its spelling.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,9 +1,18 @@
 -- Moves what is due to the in-flight set, with a lease.
--- ARGV: most entries, lease (ms), most in flight, 1 if statuses may be asked for.
--- Answers {now, STANDARD flag, in flight, entries}; an entry is {member, due, emission, blob, progress}.
+-- ARGV: most entries, lease (ms), most in flight, lowest mark of a whole store (empty: unchecked).
+-- Answers {now, STANDARD flag, in flight, entries, mark}; the mark is -1 if the store lost something, and
+-- then nothing is given out. An entry is {member, due, emission, blob, progress}.
 local limit, lease, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
 local entries = {}
+if not is_whole(ARGV[4]) then return { now, 0, 0, entries, -1 } end
+local mark = 0
+if ARGV[4] ~= '' then
+  local t = redis.call('TIME')
+  -- Never back: a clock that was set back must not look like a loss.
+  mark = math.max(t[1] * 1000 + math.floor(t[2] / 1000), tonumber(redis.call('GET', MARK)))
+  redis.call('SET', MARK, mark)
+end
 -- Sets and cases are touched once for many members: a call into Redis costs more than the work it does.
 local out_of_fly, into_doubt, into_due, out_of_due, into_fly, cases = {}, {}, {}, {}, {}, {}
 local out_of_doubt = {}
@@ -72,4 +81,4 @@ in_chunks('ZREM', DUE, out_of_due)
 in_chunks('ZREM', DOUBT, out_of_doubt)
 in_chunks('ZADD', FLY, into_fly)
 for i, blob in ipairs(in_chunks('MGET', nil, cases)) do entries[i][4] = blob end
-return { now, redis.call('EXISTS', ente .. 'std'), in_flight, entries }
+return { now, redis.call('EXISTS', ente .. 'std'), in_flight, entries, mark }

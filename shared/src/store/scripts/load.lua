@@ -1,5 +1,7 @@
 -- ARGV: event key (12 bytes, or empty), number of cases, their ids, number of persons, their keys.
--- Answers: now, what is remembered of the event, {blob, {slot, state, ...}} per case, facts per person.
+-- Then the lowest mark of a whole store (empty: unchecked).
+-- Answers: now, what is remembered of the event, {blob, {slot, state, ...}} per case, facts per person,
+-- 1 if the store is whole.
 local seen = false
 local at = 1
 local event = ARGV[at]
@@ -14,7 +16,8 @@ for i = 1, count do
 end
 at = at + 2 + count
 local persons = {}
-for i = 1, tonumber(ARGV[at]) do
+count = tonumber(ARGV[at])
+for i = 1, count do
   persons[i] = redis.call('GET', ente .. 'f:' .. ARGV[at + i])
 end
-return { now_ms(), seen, cases, persons }
+return { now_ms(), seen, cases, persons, is_whole(ARGV[at + count + 1]) and 1 or 0 }

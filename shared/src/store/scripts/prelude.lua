@@ -19,6 +19,12 @@ local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000) + CLOCK_OFFSET()
 end
+-- The mark: Redis' own clock at the last claim, whatever the tests do to `now_ms`. A store whose mark is
+-- lower than `least` lost something; an empty `least` asks for no such check. Answers whether it is whole.
+local MARK = ente .. 'mark'
+local function is_whole(least)
+  return least == '' or tonumber(redis.call('GET', MARK) or '-1') >= tonumber(least)
+end
 local function split(state)
   local parts = {}
   for part in string.gmatch(state .. '|', '([^|]*)|') do parts[#parts + 1] = part end

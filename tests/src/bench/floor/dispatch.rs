@@ -1,4 +1,4 @@
-//! Third hop: fence, profile, submit, settle, outcome.
+//! Third hop: profile, fence, journal line, submit, settle, outcome.
 
 use std::sync::Arc;
 
@@ -96,6 +96,12 @@ struct Accepted {
 }
 
 #[derive(Serialize)]
+struct Intent<'a> {
+    case: &'a str,
+    ente: &'a str,
+}
+
+#[derive(Serialize)]
 struct Outcome<'a> {
     specversion: &'a str,
     r#type: &'a str,
@@ -111,6 +117,9 @@ impl Sender {
             let _slot = self.calls.acquire().await?;
             self.profile(&job).await?;
             self.schedule.fence(&job.case).await?;
+            let intent = Intent { case: &job.case, ente: &job.ente };
+            let line = serde_json::to_vec(&intent)?;
+            self.outlet.send(topology::JOURNAL, topology::JOURNAL_INTENTS, &line).await?;
             self.submit(&job).await?
         };
         self.schedule.settle(&job.case, &io_id).await?;

@@ -1,4 +1,4 @@
-//! First hop: event in, record and entry of the schedule written, then claimed and handed on.
+//! First hop: event in, record, entry of the schedule and journal line written, then claimed and handed on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,9 @@ pub(in crate::bench) async fn run(intake: Intake) -> anyhow::Result<()> {
     for _ in 0..CLAIM_LOOPS {
         tasks.spawn(claim(schedule.clone(), outlet.clone(), Arc::clone(&bell)));
     }
-    tasks.spawn(async move { relay(&incoming, topology::EVENTS, |body| take(body, &schedule, &bell)).await });
+    tasks.spawn(async move {
+        relay(&incoming, topology::EVENTS, |body| take(body, (&schedule, &outlet), &bell)).await
+    });
     hop::ready()?;
     hop::while_wanted(async move {
         while let Some(ended) = tasks.join_next().await {
@@ -52,12 +54,12 @@ pub(in crate::bench) async fn run(intake: Intake) -> anyhow::Result<()> {
     .await
 }
 
-async fn take(body: Vec<u8>, schedule: &Schedule, bell: &Notify) -> anyhow::Result<()> {
+async fn take(body: Vec<u8>, (schedule, outlet): (&Schedule, &Outlet), bell: &Notify) -> anyhow::Result<()> {
     let event: Event = serde_json::from_slice(&body)?;
     schedule.load(&event.id, &event.subject).await?;
     schedule.commit(&event.id, &event.subject, &serde_json::to_vec(&event)?, None).await?;
     bell.notify_one();
-    Ok(())
+    outlet.send(topology::JOURNAL, topology::JOURNAL_EVENTS, &body).await
 }
 
 async fn claim(schedule: Schedule, outlet: Outlet, bell: Arc<Notify>) -> anyhow::Result<()> {

@@ -1,34 +1,35 @@
-//! Taking a checked event: load its cases, plan, commit all of it or nothing.
+//! Taking a checked event: load its cases, plan, commit all of it or nothing. The scheduler does it as
+//! events come, a replay of the journal does it again as of the instant at which they came.
 
-use shared::arrival::{Arrival, Before, Change, context, look_again};
-use shared::domain::case::PersonKey;
-use shared::domain::catalogue::Catalogue;
-use shared::domain::ente::Ente;
-use shared::domain::event::CaseEvent;
-use shared::store::cases::encode;
-use shared::store::keys::{CaseId, event_key};
-use shared::store::{CaseStore, Commit, Committed, Loaded, StoreError};
-use shared::wire::telling::{outcomes, told_again};
-use shared::wire::{Outcome, RecipientHash};
+use crate::arrival::{Arrival, Before, Change, context, look_again};
+use crate::domain::case::PersonKey;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::ente::Ente;
+use crate::domain::event::CaseEvent;
+use crate::store::cases::encode;
+use crate::store::keys::{CaseId, event_key};
+use crate::store::{Books, Commit, Committed, Loaded, StoreError};
+use crate::wire::telling::{outcomes, told_again};
+use crate::wire::{Outcome, RecipientHash};
 
 /// How often a commit may meet another one before the event waits. Every meeting means that somebody else
 /// got through, so this many in a row are a fault.
 const MEETINGS: u32 = 50;
 
-/// What became of an event.
+/// What became of an event. The instant is the one it was planned at, Unix milliseconds.
 #[derive(Debug)]
-pub(crate) enum Taken {
+pub enum Taken {
     /// It was new; what it led to.
-    New(Vec<Outcome>),
+    New(Vec<Outcome>, i64),
     /// It was known. The outcomes it led to, as far as they still stand.
-    Known(Vec<Outcome>),
+    Known(Vec<Outcome>, i64),
     /// Its id was used for another content.
     Conflict,
 }
 
 /// Why an event could not be taken now.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TakeError {
+pub enum TakeError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -39,21 +40,25 @@ pub(crate) enum TakeError {
 
 /// Takes events into the store.
 #[derive(Clone)]
-pub(crate) struct Taker {
-    pub(crate) store: CaseStore,
-    pub(crate) hash: RecipientHash,
+pub struct Taker<B> {
+    /// The store.
+    pub store: B,
+    /// The keyed hash of recipients.
+    pub hash: RecipientHash,
 }
 
-impl Taker {
-    /// Takes one event. The same event again has no effect.
-    pub(crate) async fn take(
+impl<B: Books> Taker<B> {
+    /// Takes one event, planned as of `at_ms` (Unix milliseconds), or of the store's present instant. The
+    /// same event again has no effect.
+    pub async fn take(
         &self,
         event: &CaseEvent,
         catalogue: &Catalogue,
         ente: &Ente,
+        at_ms: Option<i64>,
     ) -> Result<Taken, TakeError> {
         let Some(arrival) = Arrival::new(event, catalogue, ente, &self.hash) else {
-            return Ok(Taken::New(Vec::new())); // the check refuses unknown types before
+            return Ok(Taken::New(Vec::new(), 0)); // the check refuses unknown types before
         };
         let key = event_key(&event.source, &event.id);
         let remember = &event.body_hash[..8];
@@ -65,10 +70,11 @@ impl Taker {
             if let Some(known) = &loaded.seen {
                 return Ok(if known == remember { self.known(&arrival, &loaded) } else { Taken::Conflict });
             }
-            let change = plan(&arrival, &touches, &persons, &loaded);
+            let now_ms = at_ms.unwrap_or(loaded.now_ms);
+            let change = plan(&arrival, &touches, &persons, (&loaded, now_ms));
             let commit = commit_of(&change, &loaded, (key, remember), &persons)?;
             match self.store.commit(&ente.id, &commit).await? {
-                Committed::Done => return Ok(Taken::New(change.outcomes)),
+                Committed::Done => return Ok(Taken::New(change.outcomes, now_ms)),
                 Committed::Seen(known) if known != remember => return Ok(Taken::Conflict),
                 Committed::Seen(_) | Committed::Conflict => {}
             }
@@ -84,21 +90,22 @@ impl Taker {
                 .flat_map(|unit| told_again(&ctx, &unit.case, &unit.id, &arrival.event.id, &self.hash))
                 .collect()
         });
-        Taken::Known(told.unwrap_or_default())
+        Taken::Known(told.unwrap_or_default(), taken_ms(loaded, &arrival.event.id))
     }
 
     /// Looks at a case again: facts of its persons came, a notice went otherwise than planned. Returns the
     /// outcomes; none if somebody else changed the case meanwhile.
-    pub(crate) async fn look_again(
+    pub async fn look_again(
         &self,
         catalogue: &Catalogue,
         ente: &Ente,
-        id: CaseId,
-        persons: &[PersonKey],
+        (id, persons): (CaseId, &[PersonKey]),
+        at_ms: Option<i64>,
     ) -> Result<Option<Vec<Outcome>>, TakeError> {
         let loaded = self.store.load(&ente.id, None, &[id], persons).await?;
         let Some(unit) = loaded.units.first().filter(|unit| unit.known) else { return Ok(Some(Vec::new())) };
-        let Some(ctx) = context(catalogue, ente, &unit.case.servizio, loaded.now_ms) else {
+        let now_ms = at_ms.unwrap_or(loaded.now_ms);
+        let Some(ctx) = context(catalogue, ente, &unit.case.servizio, now_ms) else {
             return Ok(Some(Vec::new()));
         };
         let facts: Vec<_> = loaded.persons.iter().map(|(facts, _)| facts.clone()).collect();
@@ -115,11 +122,18 @@ impl Taker {
     }
 }
 
+/// When a known event was taken, Unix milliseconds: its fact says, unless a newer one took its place.
+fn taken_ms(loaded: &Loaded, event: &str) -> i64 {
+    let things = loaded.units.iter().flat_map(|unit| unit.case.things.values());
+    let mut facts = things.flat_map(|thing| thing.values().flatten());
+    facts.find(|fact| fact.stamp.id == event).map_or(loaded.now_ms, |fact| fact.taken_ms)
+}
+
 fn plan(
     arrival: &Arrival<'_>,
-    touches: &[shared::arrival::Touch<'_>],
+    touches: &[crate::arrival::Touch<'_>],
     persons: &[PersonKey],
-    loaded: &Loaded,
+    (loaded, now_ms): (&Loaded, i64),
 ) -> Change {
     let progress: Vec<_> = loaded.units.iter().map(|unit| |slot| unit.progress(slot)).collect();
     let before: Vec<Before<'_>> = loaded
@@ -129,7 +143,7 @@ fn plan(
         .map(|(unit, progress)| Before { case: unit.known.then_some(&unit.case), progress })
         .collect();
     let facts: Vec<_> = loaded.persons.iter().map(|(facts, _)| facts.clone()).collect();
-    arrival.plan(loaded.now_ms, touches, &before, (persons, &facts))
+    arrival.plan(now_ms, touches, &before, (persons, &facts))
 }
 
 fn commit_of<'a>(

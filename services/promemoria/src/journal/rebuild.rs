@@ -1,0 +1,97 @@
+//! `rebuild`: puts back into Redis what the journal says and Redis lacks.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::journal::{Comparison, Counts, Kind};
+use shared::store::rebuild::Rebuilds;
+use shared::store::{CaseStore, MemoryBooks};
+
+use super::source::Source;
+use super::{against_ledger, enti};
+use crate::cli::Rebuild;
+use crate::connect;
+use crate::report::{Failure, Report, push};
+use crate::setup::Setup;
+
+/// Rebuilds, or says what would change.
+pub(crate) async fn run(setup: &Setup, arguments: &Rebuild) -> Result<Report, Failure> {
+    if arguments.dry_run { look(setup, arguments).await } else { rebuild(setup, arguments).await }
+}
+
+async fn rebuild(setup: &Setup, arguments: &Rebuild) -> Result<Report, Failure> {
+    let away = |error| connect::redis_away(&error);
+    let redis = connect::redis(&setup.settings).await?;
+    let ids = enti(setup, arguments.ente.as_ref())?;
+    let source = Source::open(setup, arguments.from.as_deref()).await?;
+    let counts = source.replay(setup, CaseStore::new(redis.clone()), (&redis, &ids)).await?;
+    // An archive is older than the streams: a store is whole only after these, which the scheduler sees to.
+    if arguments.from.is_none() {
+        for id in &ids {
+            Rebuilds::new(redis.clone()).whole(id).await.map_err(away)?;
+        }
+    }
+    Ok(rebuilt(&counts))
+}
+
+fn rebuilt(counts: &BTreeMap<String, Counts>) -> Report {
+    let mut text = String::new();
+    for (ente, it) in counts {
+        push(
+            &mut text,
+            format_args!(
+                "{ente}: {} lines, {} events and {} messages put back, {} events refused today, {} lines of \
+                 messages not planned today\n",
+                it.lines, it.events, it.messages, it.refused, it.unplanned
+            ),
+        );
+    }
+    if text.is_empty() {
+        text.push_str("the journal has nothing of these enti\n");
+    }
+    let of = |it: &Counts| {
+        json!({
+            "lines": it.lines, "events": it.events, "messages": it.messages, "refused": it.refused,
+            "unplanned": it.unplanned,
+        })
+    };
+    let json: serde_json::Map<String, Value> =
+        counts.iter().map(|(ente, it)| (ente.clone(), of(it))).collect();
+    let found = counts.values().any(|it| it.refused + it.unplanned > 0);
+    Report::with_findings(text, json!({ "enti": json }), found)
+}
+
+async fn look(setup: &Setup, arguments: &Rebuild) -> Result<Report, Failure> {
+    let redis = connect::redis(&setup.settings).await?;
+    let ids = enti(setup, arguments.ente.as_ref())?;
+    let now_ms = redis.now_ms().await.map_err(|error| connect::redis_away(&error))?;
+    let books = MemoryBooks::new(now_ms);
+    let source = Source::open(setup, arguments.from.as_deref()).await?;
+    source.replay(setup, books.clone(), (&redis, &ids)).await?;
+    let mut all = BTreeMap::new();
+    for id in &ids {
+        all.insert(id.clone(), against_ledger(&redis, &books, id).await?);
+    }
+    Ok(differences(&all))
+}
+
+fn differences(all: &BTreeMap<String, Comparison>) -> Report {
+    let mut text = String::new();
+    for (ente, comparison) in all {
+        let count = |kind| comparison.differences.iter().filter(|it| it.kind == kind).count();
+        push(
+            &mut text,
+            format_args!(
+                "{ente}: {} missing, {} extra, {} shifted, {} with other progress\n",
+                count(Kind::Missing),
+                count(Kind::Extra),
+                count(Kind::Shifted),
+                count(Kind::Progress)
+            ),
+        );
+    }
+    let json: serde_json::Map<String, Value> =
+        all.iter().map(|(ente, it)| (ente.clone(), json!(it.differences))).collect();
+    let found = all.values().any(|it| !it.differences.is_empty());
+    Report::with_findings(text, json!({ "enti": json }), found)
+}

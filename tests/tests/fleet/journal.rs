@@ -1,0 +1,288 @@
+//! Redis loses everything, or comes back as an old copy: it is rebuilt from the journal, nothing is lost,
+//! and nothing that was sent goes again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+use shared::broker::RabbitMq;
+use shared::domain::catalogue::Catalogue;
+use shared::domain::plan::case_id;
+use shared::journal::{Comparison, Counts, Kind, Reading, Replay, barrier, compare};
+use shared::service;
+use shared::settings::{Registry, Settings};
+use shared::store::keys::CaseId;
+use shared::store::{Books, CaseStore, MemoryBooks, Redis};
+use tests::brokers::Server;
+use tests::fleet::client::{Client, http_client, sandbox_messages};
+use tests::fleet::{Enti, Fleet};
+use tokio::time::{Instant, sleep};
+
+/// How long each step may take on a busy machine.
+const STEP: Duration = Duration::from_secs(90);
+/// How often something is asked that tells of no change by itself.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A fictitious citizen.
+const CITIZEN: &str = "RSSMRA85T10A562S";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_may_lose_everything() -> anyhow::Result<()> {
+    let fleet = Fleet::start(crate::binaries(), &Enti::default()).await?;
+    let mut client = Client::connect(fleet.brokers.amqp_url()).await?;
+    let events: Vec<Value> = (0..20).flat_map(|n| [notice(n), permit(n)]).collect();
+    for event in &events {
+        client.publish_event(event).await?;
+    }
+    client.outcomes_until(STEP, |all| of(all, "messaggio.consegnato") == 20).await?;
+    let whole = ledger(&fleet).await?;
+    ensure!(whole["borgochiaro"].pending > 20, "timers are armed: {:?}", whole["borgochiaro"]);
+
+    command(&fleet, "FLUSHALL").await?;
+    let missing = until_ready(&fleet, false).await?;
+    ensure!(missing.contains("ledger"), "readiness names the condition: {missing}");
+    // What comes meanwhile waits, and is planned on a whole store.
+    client.publish_event(&notice(99)).await?;
+    until_ready(&fleet, true).await?;
+    client.outcomes_until(STEP, |all| of(all, "messaggio.consegnato") == 1).await?;
+    let mut wanted = whole;
+    if let Some(tally) = wanted.get_mut("borgochiaro") {
+        tally.accepted += 1;
+        tally.sent += 1;
+    }
+    assert_eq!(ledger(&fleet).await?, wanted);
+    // The events are known again, and none of their messages goes a second time.
+    for event in &events {
+        client.publish_event(event).await?;
+    }
+    client.publish_event(&notice(100)).await?;
+    client.outcomes_until(STEP, |all| of(all, "messaggio.consegnato") == 1).await?;
+    assert_eq!(sandbox_messages(fleet.ports.sandbox).await?.len(), 22);
+    assert!(!fleet.logs()?.contains(CITIZEN), "a fiscal code in a log");
+    fleet.shutdown().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_may_come_back_as_an_old_copy() -> anyhow::Result<()> {
+    let mut fleet = Fleet::start(crate::binaries(), &Enti::default()).await?;
+    let mut client = Client::connect(fleet.brokers.amqp_url()).await?;
+    let events: Vec<Value> = (0..30).flat_map(|n| [notice(n), permit(n)]).collect();
+    for event in &events[..20] {
+        client.publish_event(event).await?;
+    }
+    client.outcomes_until(STEP, |all| of(all, "messaggio.consegnato") == 10).await?;
+    // Some of these are on their way when the copy is made.
+    for event in &events[20..40] {
+        client.publish_event(event).await?;
+    }
+    let copy = Copy::take(&fleet).await?;
+    for event in &events[40..] {
+        client.publish_event(event).await?;
+    }
+    client.outcomes_until(STEP, |all| of(all, "messaggio.consegnato") == 20).await?;
+    let whole = ledger(&fleet).await?;
+
+    fleet.brokers.kill(Server::Redis).await?;
+    fleet.brokers.start_again(Server::Redis).await?;
+    copy.restore(&fleet).await?;
+    until_ready(&fleet, false).await?;
+    until_ready(&fleet, true).await?;
+    assert_eq!(ledger(&fleet).await?, whole);
+    for event in &events {
+        client.publish_event(event).await?;
+    }
+    client.publish_event(&notice(100)).await?;
+    client.outcomes_until(STEP, |all| of(all, "messaggio.consegnato") == 1).await?;
+    assert_eq!(sandbox_messages(fleet.ports.sandbox).await?.len(), 31);
+
+    what_was_deleted_is_found_and_put_back(&fleet).await?;
+    a_rebuild_may_be_cut_short(&mut fleet, &mut client).await?;
+    fleet.shutdown().await
+}
+
+/// A sent message whose progress is gone: the audit names it, a rebuild puts it back.
+async fn what_was_deleted_is_found_and_put_back(fleet: &Fleet) -> anyhow::Result<()> {
+    let case = case_id("alloggi-sociali", "domanda-3", None);
+    let key = [b"pm:{borgochiaro}:s:".as_slice(), &case].concat();
+    let mut connection = connection(fleet).await?;
+    redis::cmd("DEL").arg(key).query_async::<()>(&mut connection).await?;
+    let found = audit(fleet).await?.remove("borgochiaro").context("no such ente")?.differences;
+    let found: Vec<_> = found.iter().map(|it| (it.kind, it.journal, it.ledger)).collect();
+    assert_eq!(found, [(Kind::Progress, Some("sent"), Some("pending"))]);
+    Journal::open(fleet).await?.rebuild(usize::MAX).await?;
+    ledger(fleet).await.map(drop)
+}
+
+/// All is lost while nobody looks, a rebuild is cut short, another is not: all is there, and stays sent.
+async fn a_rebuild_may_be_cut_short(fleet: &mut Fleet, client: &mut Client) -> anyhow::Result<()> {
+    let whole = ledger(fleet).await?;
+    fleet.terminate("scheduler").await?;
+    command(fleet, "FLUSHALL").await?;
+    let lost = audit(fleet).await?.remove("borgochiaro").context("no such ente")?.differences;
+    assert!(lost.len() > 60 && lost.iter().all(|it| it.kind == Kind::Missing), "{lost:?}");
+    Journal::open(fleet).await?.rebuild(50).await?;
+    ensure!(ledger(fleet).await.is_err(), "half of it is missing");
+    Journal::open(fleet).await?.rebuild(usize::MAX).await?;
+    assert_eq!(ledger(fleet).await?, whole);
+    fleet.start_service("scheduler")?;
+    fleet.wait_ready().await?;
+    client.publish_event(&notice(101)).await?;
+    client.outcomes_until(STEP, |all| of(all, "messaggio.consegnato") == 1).await?;
+    assert_eq!(sandbox_messages(fleet.ports.sandbox).await?.len(), 32);
+    Ok(())
+}
+
+/// Everything that Redis held at one instant.
+struct Copy(Vec<(Vec<u8>, Vec<u8>)>);
+
+impl Copy {
+    async fn take(fleet: &Fleet) -> anyhow::Result<Self> {
+        let mut connection = connection(fleet).await?;
+        let script = redis::Script::new(
+            "local all = {}
+             for _, key in ipairs(redis.call('KEYS', '*')) do all[#all + 1] = { key, redis.call('DUMP', key) } end
+             return all",
+        );
+        Ok(Self(script.invoke_async(&mut connection).await?))
+    }
+
+    /// Puts it in the place of what is there, at one instant.
+    async fn restore(&self, fleet: &Fleet) -> anyhow::Result<()> {
+        let mut connection = connection(fleet).await?;
+        let mut all = redis::pipe();
+        all.atomic().cmd("FLUSHALL").ignore();
+        for (key, value) in &self.0 {
+            all.cmd("RESTORE").arg(key).arg(0).arg(value).ignore();
+        }
+        Ok(all.query_async(&mut connection).await?)
+    }
+}
+
+/// Each ente's tally of the ledger, which must be the journal's.
+async fn ledger(fleet: &Fleet) -> anyhow::Result<BTreeMap<String, shared::journal::Tally>> {
+    let all = audit(fleet).await?;
+    for (ente, comparison) in &all {
+        ensure!(comparison.differences.is_empty(), "{ente}: {:?}", comparison.differences);
+    }
+    Ok(all.into_iter().map(|(ente, comparison)| (ente, comparison.ledger)).collect())
+}
+
+/// The journal of a fleet up to now, and what it is replayed with.
+struct Journal {
+    settings: Settings,
+    catalogue: Arc<Catalogue>,
+    enti: Arc<Registry>,
+    redis: Redis,
+    reading: Reading,
+}
+
+impl Journal {
+    async fn open(fleet: &Fleet) -> anyhow::Result<Self> {
+        let settings = Settings::load(Some(&fleet.config()), std::iter::empty());
+        let settings = settings.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
+        let (catalogue, live) = service::in_force(&settings)?;
+        let options = service::broker_options(&settings, "test");
+        let broker = RabbitMq::start(options.clone())?;
+        let end = barrier(&broker.publisher()).await?;
+        broker.close().await;
+        let reading = Reading::streams(&options, None, end).await?;
+        let redis = Redis::connect(&service::redis_options(&settings)).await?;
+        Ok(Self { settings, catalogue, enti: live.current(), redis, reading })
+    }
+
+    /// Replays this many lines into books.
+    async fn replay<B: Books>(&mut self, books: B, lines: usize) -> anyhow::Result<BTreeMap<String, Counts>> {
+        let with = (&self.settings, service::recipient_hash(&self.settings));
+        let now_ms = self.redis.now_ms().await?;
+        let mut replay = Replay::new(books, (&self.catalogue, &self.enti), with, now_ms);
+        for _ in 0..lines {
+            let Some(line) = self.reading.next().await? else { break };
+            replay.line(&line).await?;
+        }
+        Ok(replay.finish().await?)
+    }
+
+    /// Replays this many lines into Redis.
+    async fn rebuild(mut self, lines: usize) -> anyhow::Result<()> {
+        let store = CaseStore::new(self.redis.clone());
+        self.replay(store, lines).await?;
+        self.reading.close().await;
+        Ok(())
+    }
+}
+
+/// Compares journal and ledger of every ente.
+pub(crate) async fn audit(fleet: &Fleet) -> anyhow::Result<BTreeMap<String, Comparison>> {
+    let mut journal = Journal::open(fleet).await?;
+    let books = MemoryBooks::new(journal.redis.now_ms().await?);
+    let counts = journal.replay(books.clone(), usize::MAX).await?;
+    let store = CaseStore::new(journal.redis.clone());
+    let mut all = BTreeMap::new();
+    for ente in journal.enti.enti() {
+        let counts = counts.get(&ente.id).copied().unwrap_or_default();
+        ensure!(counts.unplanned == 0 && counts.refused == 0, "{}: {counts:?}", ente.id);
+        let cases: Vec<CaseId> = books.cases(&ente.id);
+        all.insert(ente.id.clone(), compare(&ente.id, (&books, &store), &cases).await?);
+    }
+    journal.reading.close().await;
+    Ok(all)
+}
+
+/// Waits until the scheduler is ready, or is not; returns what it says of it.
+async fn until_ready(fleet: &Fleet, ready: bool) -> anyhow::Result<String> {
+    let url = format!("http://127.0.0.1:{}/readyz", fleet.ports.scheduler);
+    let client = http_client()?;
+    let end = Instant::now() + STEP;
+    while Instant::now() < end {
+        let answer = client.get(&url).send().await?;
+        if answer.status().is_success() == ready {
+            return Ok(answer.text().await?);
+        }
+        sleep(GLANCE).await;
+    }
+    anyhow::bail!("the scheduler did not come to ready = {ready}\n{}", fleet.logs()?)
+}
+
+async fn command(fleet: &Fleet, word: &str) -> anyhow::Result<()> {
+    let mut connection = connection(fleet).await?;
+    redis::cmd(word).query_async(&mut connection).await.with_context(|| word.to_owned())
+}
+
+async fn connection(fleet: &Fleet) -> anyhow::Result<redis::aio::MultiplexedConnection> {
+    Ok(redis::Client::open(fleet.brokers.redis_url())?.get_multiplexed_async_connection().await?)
+}
+
+fn of(outcomes: &[Value], tipo: &str) -> usize {
+    outcomes.iter().filter(|outcome| outcome["type"] == tipo).count()
+}
+
+/// One message at once.
+fn notice(number: usize) -> Value {
+    event(
+        &format!("domanda-{number}"),
+        ("domanda.protocollata", "alloggi-sociali"),
+        &json!({
+            "codice_fiscale": CITIZEN, "bando": "B27", "numero_protocollo": format!("{number}"),
+            "url_domanda": "https://domande.example.it/1",
+        }),
+    )
+}
+
+/// A permit that ends in years: reminders and office timers are armed.
+fn permit(number: usize) -> Value {
+    event(
+        &format!("permesso-{number}"),
+        ("permesso.registrato", "permesso-soggiorno"),
+        &json!({ "codice_fiscale": CITIZEN, "tipo_permesso": "O", "data_scadenza": "2031-06-30" }),
+    )
+}
+
+fn event(id: &str, (tipo, servizio): (&str, &str), data: &Value) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "https://gestionale.example.it", "type": tipo,
+        "subject": id, "time": "2026-11-20T10:00:00+01:00", "ente": "borgochiaro",
+        "servizio": servizio, "data": data,
+    })
+}
