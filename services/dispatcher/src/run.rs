@@ -13,7 +13,7 @@ use shared::settings::{Live, Settings};
 use shared::shutdown::drain;
 use shared::store::quota::RedisQuota;
 use shared::store::{Redis, RedisLedger};
-use shared::telemetry::{Health, Known, probes};
+use shared::telemetry::{Health, Known, certificates, probes};
 use shared::wire::{DispatchRequest, FollowRequest};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +44,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let broker = service::broker(&settings, "dispatcher")?;
     let beside = TaskTracker::new();
     beside.spawn(Arc::clone(&live).follow(metrics.fleet.config_reload_errors.clone(), stop.clone()));
+    let certificates = certificates::named(&settings);
+    beside.spawn(certificates::follow(certificates, metrics.fleet.certificate_end.clone(), stop.clone()));
     beside.spawn(stop.clone().run_until_cancelled_owned(start_at_zero(
         Arc::clone(&live),
         catalogue,

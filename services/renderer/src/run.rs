@@ -13,7 +13,7 @@ use shared::settings::{Live, Settings};
 use shared::shutdown::drain;
 use shared::store::RedisLedger;
 use shared::telemetry::metrics::Known;
-use shared::telemetry::{FleetMetrics, Health, Process, probes};
+use shared::telemetry::{FleetMetrics, Health, Process, certificates, probes};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -44,6 +44,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let broker = service::broker(&settings, Process::Renderer.name())?;
     let beside = TaskTracker::new();
     beside.spawn(Arc::clone(&live).follow(metrics.config_reload_errors.clone(), stop.clone()));
+    let certificates = certificates::named(&settings);
+    beside.spawn(certificates::follow(certificates, metrics.certificate_end.clone(), stop.clone()));
     beside.spawn(inforce::follow(live, in_force, stop.clone()));
     let Some(redis) = service::redis(&settings, &health, &shutdown).await? else { return Ok(()) };
     let blocked = metrics.broker_blocked.clone();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use shared::arrival::context;
@@ -90,7 +91,7 @@ impl<P: Publisher> Emitter<P> {
         ente: &Ente,
         most: usize,
     ) -> Result<(usize, i64), StoreError> {
-        let claiming = self.claiming;
+        let (claiming, begun) = (self.claiming, Instant::now());
         let claim = self.store().claim(&ente.id, claiming.limit, claiming.lease_ms, most).await?;
         let count = claim.entries.len();
         let mut steps = Vec::with_capacity(count);
@@ -109,6 +110,7 @@ impl<P: Publisher> Emitter<P> {
         }
         self.store().fell_due(&ente.id, &timers_among(&steps)).await?;
         self.carry_out(&ente.id, steps).await?;
+        self.metrics.stage("claim", begun);
         Ok((count, claim.now_ms))
     }
 
@@ -171,7 +173,7 @@ impl<P: Publisher> Emitter<P> {
                     codice_fiscale: recipient,
                     campi: fields,
                     solo_standard: standard_only,
-                    dovuto_ms: entry.due_ms,
+                    dovuto_ms: planned.due_ms,
                     utile_fino_ms: planned.useful_until_ms,
                     accolto_ms: taken_ms,
                     traceparent: None,

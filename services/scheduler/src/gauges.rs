@@ -1,10 +1,14 @@
-//! `promemoria_timers_armed`, read back from the store: whichever replica armed them.
+//! What is read back from the store, whichever replica put it there: how many timers are armed, what is due
+//! and not claimed, what the rest of the day asks of the IO accounts.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::store::CaseStore;
+use chrono::{DateTime, Utc};
+use shared::domain::calendar::{Calendar, Holidays};
+use shared::domain::ente::Ente;
+use shared::store::{CaseStore, Horizon, StoreError};
 use tracing::warn;
 
 use crate::inforce::InForce;
@@ -15,22 +19,42 @@ const EVERY: Duration = Duration::from_secs(15);
 
 /// Reads the gauges for ever.
 pub(crate) async fn run(store: CaseStore, in_force: InForce, metrics: Arc<Metrics>) {
-    let mut shown: HashSet<(String, String)> = HashSet::new();
     loop {
         let snapshot = in_force.current();
         for ente in snapshot.enti.enti() {
-            match store.armed(&ente.id).await {
-                Ok(armed) => show(&metrics, &ente.id, &armed, &mut shown),
-                Err(failure) => warn!(code = failure.code(), "armed timers could not be counted"),
+            if let Err(failure) = read(&store, ente, &metrics).await {
+                warn!(code = failure.code(), "the schedule could not be counted");
             }
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-fn show(metrics: &Metrics, ente: &str, armed: &BTreeMap<String, i64>, shown: &mut HashSet<(String, String)>) {
+async fn read(store: &CaseStore, ente: &Ente, metrics: &Metrics) -> Result<(), StoreError> {
+    show_armed(metrics, &ente.id, &store.armed(&ente.id).await?);
+    let day_end_ms = day_end_ms(ente, store.redis().now_ms().await?);
+    show_horizon(metrics, ente, store.horizon(&ente.id, day_end_ms).await?);
+    Ok(())
+}
+
+/// The last second of the ente's day, Unix milliseconds.
+fn day_end_ms(ente: &Ente, now_ms: i64) -> i64 {
+    let now = DateTime::<Utc>::from_timestamp_millis(now_ms).unwrap_or_default();
+    // Holidays do not move the end of a day.
+    let calendar = Calendar { zone: ente.fuso, holidays: &Holidays::default(), local: &[] };
+    calendar.end_of_day(calendar.date(now)).timestamp_millis()
+}
+
+fn show_armed(metrics: &Metrics, ente: &str, armed: &BTreeMap<String, i64>) {
     for (rule, count) in armed {
         metrics.own.timers_armed.with_label_values(&[ente, rule]).set((*count).max(0));
-        shown.insert((ente.to_owned(), rule.clone()));
     }
+}
+
+fn show_horizon(metrics: &Metrics, ente: &Ente, horizon: Horizon) {
+    let (own, id, account) = (&metrics.own, ente.id.as_str(), ente.io.account.as_str());
+    own.schedule_due.with_label_values(&[id, account]).set(horizon.due);
+    own.schedule_next.with_label_values(&[id]).set(horizon.next_ms.map_or(0, |ms| ms / 1000));
+    own.schedule_today.with_label_values(&[id, account]).set(horizon.today);
+    own.rate_limit_calls.with_label_values(&[account]).set(i64::from(ente.io.calls_per_5s));
 }

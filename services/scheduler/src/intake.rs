@@ -80,7 +80,9 @@ impl<P: Publisher> Intake<P> {
         let (intake, shutdown) = (Arc::clone(self), shutdown.clone());
         in_hand.spawn(async move {
             while let Some((delivery, event)) = receiver.recv().await {
+                let begun = Instant::now();
                 intake.take(delivery, &event, &shutdown).await;
+                intake.metrics.stage("intake", begun.into_std());
             }
         });
         sender

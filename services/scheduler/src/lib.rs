@@ -26,7 +26,7 @@ use shared::settings::Settings;
 use shared::shutdown::drain;
 use shared::store::{CaseStore, Redis};
 use shared::take::Taker;
-use shared::telemetry::{Health, Known, probes};
+use shared::telemetry::{Health, Known, certificates, probes};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
@@ -55,6 +55,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let broker = service::broker(&settings, "scheduler")?;
     let tasks = TaskTracker::new();
     tasks.spawn(Arc::clone(&live).follow(metrics.fleet.config_reload_errors.clone(), stop.clone()));
+    let certificates = certificates::named(&settings);
+    tasks.spawn(certificates::follow(certificates, metrics.fleet.certificate_end.clone(), stop.clone()));
     let Some(redis) = service::redis(&settings, &health, &shutdown).await? else { return Ok(()) };
     let blocked = metrics.fleet.broker_blocked.clone();
     tasks.spawn(service::keep_true(

@@ -1,5 +1,7 @@
 //! What the scheduler counts.
 
+use std::time::Instant;
+
 use prometheus::Registry;
 use shared::telemetry::{FleetMetrics, Known, Process, SchedulerMetrics};
 use shared::wire::Outcome;
@@ -32,6 +34,11 @@ impl Metrics {
 
     pub(crate) fn dead(&self, code: &str) {
         self.fleet.dead.with_label_values(&[code]).inc();
+    }
+
+    /// A delivery was taken, or work was claimed and emitted.
+    pub(crate) fn stage(&self, stage: &str, begun: Instant) {
+        self.fleet.stage_duration.with_label_values(&[stage]).observe(begun.elapsed().as_secs_f64());
     }
 
     /// Something fell due; `lag_ms` after its instant.

@@ -120,6 +120,17 @@ pub struct Claim {
 /// Hex digits of a case's revision, in front of its record.
 const REVISION: usize = 8;
 
+/// What of an ente's schedule is near.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    /// Entries whose instant has come and which nobody has claimed.
+    pub due: i64,
+    /// Entries until the end of the ente's day, and those in flight.
+    pub today: i64,
+    /// Instant of the earliest entry, Unix milliseconds.
+    pub next_ms: Option<i64>,
+}
+
 impl CaseStore {
     /// On a connection. It takes the store as it is.
     #[must_use]
@@ -219,6 +230,14 @@ impl CaseStore {
         let mut connection = self.redis.connection();
         let key = format!("{}armed", self.redis.ente(ente));
         redis::cmd("HGETALL").arg(key).query_async(&mut connection).await.map_err(StoreError::from_redis)
+    }
+
+    /// What of an ente's schedule is near; its day ends at `day_end_ms`.
+    pub async fn horizon(&self, ente: &str, day_end_ms: i64) -> Result<Horizon, StoreError> {
+        let mut call = self.redis.scripts.horizon.prepare_invoke();
+        call.key(self.redis.ente(ente)).arg(day_end_ms);
+        let (due, today, next_ms) = self.redis.run::<(i64, i64, i64)>(&call).await?;
+        Ok(Horizon { due, today, next_ms: (next_ms >= 0).then_some(next_ms) })
     }
 
     /// Notes that timers of these rules are no longer armed, because they fell due.

@@ -28,7 +28,7 @@ mod server;
 mod stored;
 
 pub use books::{Books, Restored};
-pub use cases::{CaseStore, Claimed, Commit, Committed, Loaded, Unit};
+pub use cases::{CaseStore, Claimed, Commit, Committed, Horizon, Loaded, Unit};
 pub use link::Link;
 pub use marks::Marks;
 pub use memory::MemoryBooks;

@@ -31,6 +31,7 @@ pub(super) struct Scripts {
     pub(super) fell_due: Script,
     clock: Script,
     pub(super) restore: Script,
+    pub(super) horizon: Script,
 }
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
@@ -70,6 +71,7 @@ impl Scripts {
             restore: script(TAKES, include_str!("scripts/restore.lua")),
             fell_due: script(MOVES, include_str!("scripts/fell_due.lua")),
             clock: script(MOVES, "return now_ms()"),
+            horizon: script(MOVES, include_str!("scripts/horizon.lua")),
         }
     }
 }

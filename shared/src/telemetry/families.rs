@@ -141,6 +141,39 @@ pub const TIMERS_DUE_LAG: Family = Family {
     labels: &[],
     fed_by: SCHEDULER,
 };
+/// What is due and not claimed.
+pub const SCHEDULE_DUE: Family = Family {
+    name: "promemoria_schedule_due",
+    kind: Kind::Gauge,
+    help: "Entries of the schedule (messages, office timers, askings for a status) whose instant has come and \
+           which no scheduler has claimed.",
+    labels: &[ENTE, ACCOUNT],
+    fed_by: SCHEDULER,
+};
+/// The schedule's earliest entry.
+pub const SCHEDULE_NEXT: Family = Family {
+    name: "promemoria_schedule_next_timestamp_seconds",
+    kind: Kind::Gauge,
+    help: "Instant of the schedule's earliest entry, in the past while nobody claims it; 0 without entries.",
+    labels: &[ENTE],
+    fed_by: SCHEDULER,
+};
+/// What the rest of the day asks of the account.
+pub const SCHEDULE_TODAY: Family = Family {
+    name: "promemoria_schedule_today",
+    kind: Kind::Gauge,
+    help: "Entries of the schedule until the end of the ente's day, and those on their way to IO.",
+    labels: &[ENTE, ACCOUNT],
+    fed_by: SCHEDULER,
+};
+/// The account's budget.
+pub const RATE_LIMIT_CALLS: Family = Family {
+    name: "promemoria_rate_limit_calls",
+    kind: Kind::Gauge,
+    help: "Calls that the account may make in 5 seconds, as its enti say; 0 is no limit.",
+    labels: &[ACCOUNT],
+    fed_by: SCHEDULER,
+};
 /// Outcomes of messages.
 pub const MESSAGES: Family = Family {
     name: "promemoria_messages_total",
@@ -170,6 +203,14 @@ pub const END_TO_END: Family = Family {
     kind: Kind::Histogram(DELAY_BUCKETS),
     help: "Time from the event being taken to IO's 201, for immediate messages.",
     labels: &[MESSAGGIO],
+    fed_by: DISPATCHER,
+};
+/// How late messages leave.
+pub const SENT_LAG: Family = Family {
+    name: "promemoria_sent_lag_seconds",
+    kind: Kind::Histogram(DELAY_BUCKETS),
+    help: "Time from the instant a message was planned for to IO's 201, waits and retries included.",
+    labels: &[ENTE],
     fed_by: DISPATCHER,
 };
 /// Calls to IO.
@@ -258,6 +299,17 @@ pub const BROKER_BLOCKED: Family = Family {
     labels: &[],
     fed_by: ALL,
 };
+/// The end of the certificates.
+pub const CERTIFICATE_END: Family = Family {
+    name: "promemoria_certificate_end_timestamp_seconds",
+    kind: Kind::Gauge,
+    help: "End of validity of the certificate file that a setting names, the earliest where it holds several.",
+    labels: &[Label {
+        name: "setting",
+        values: "`amqp.tls.ca_file`, `amqp.tls.cert_file`, `redis.tls.ca_file`, `redis.tls.cert_file`",
+    }],
+    fed_by: ALL,
+};
 /// The build.
 pub const BUILD_INFO: Family = Family {
     name: "promemoria_build_info",
@@ -287,24 +339,30 @@ pub const UNKNOWN_FIELDS: Family = Family {
 };
 
 /// All metrics of the fleet.
-pub const FAMILIES: [Family; 19] = [
+pub const FAMILIES: [Family; 25] = [
     EVENTS,
     UNKNOWN_FIELDS,
     RETENTION,
     TIMERS_ARMED,
     TIMERS_DUE_LAG,
+    SCHEDULE_DUE,
+    SCHEDULE_NEXT,
+    SCHEDULE_TODAY,
     MESSAGES,
     STAGE_DURATION,
     END_TO_END,
+    SENT_LAG,
     IO_REQUESTS,
     IO_REQUEST_DURATION,
     RATE_LIMIT_WAIT,
     RATE_LIMIT_REMAINING,
     RETRIES_HELD,
+    RATE_LIMIT_CALLS,
     IN_DOUBT,
     DEAD,
     PREMIUM_MESSAGES,
     CONFIG_RELOAD_ERRORS,
     BROKER_BLOCKED,
+    CERTIFICATE_END,
     BUILD_INFO,
 ];

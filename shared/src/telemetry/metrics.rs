@@ -65,6 +65,8 @@ pub struct FleetMetrics {
     pub config_reload_errors: IntCounter,
     /// [`f::BROKER_BLOCKED`]
     pub broker_blocked: IntGauge,
+    /// [`f::CERTIFICATE_END`]
+    pub certificate_end: IntGaugeVec,
 }
 
 impl FleetMetrics {
@@ -78,6 +80,7 @@ impl FleetMetrics {
             dead: counters(registry, &f::DEAD)?,
             config_reload_errors: counter(registry, &f::CONFIG_RELOAD_ERRORS)?,
             broker_blocked: gauges(registry, &f::BROKER_BLOCKED)?.with_label_values::<&str>(&[]),
+            certificate_end: gauges(registry, &f::CERTIFICATE_END)?,
         };
         for (_, stages) in f::STAGES.iter().filter(|(feeder, _)| *feeder == process) {
             for stage in *stages {
@@ -116,6 +119,14 @@ pub struct SchedulerMetrics {
     pub timers_due_lag: Histogram,
     /// [`f::RETENTION`]
     pub retention: IntCounterVec,
+    /// [`f::SCHEDULE_DUE`]
+    pub schedule_due: IntGaugeVec,
+    /// [`f::SCHEDULE_NEXT`]
+    pub schedule_next: IntGaugeVec,
+    /// [`f::SCHEDULE_TODAY`]
+    pub schedule_today: IntGaugeVec,
+    /// [`f::RATE_LIMIT_CALLS`]
+    pub rate_limit_calls: IntGaugeVec,
 }
 
 impl SchedulerMetrics {
@@ -127,6 +138,10 @@ impl SchedulerMetrics {
             timers_armed: gauges(registry, &f::TIMERS_ARMED)?,
             timers_due_lag: histogram(registry, &f::TIMERS_DUE_LAG)?,
             retention: counters(registry, &f::RETENTION)?,
+            schedule_due: gauges(registry, &f::SCHEDULE_DUE)?,
+            schedule_next: gauges(registry, &f::SCHEDULE_NEXT)?,
+            schedule_today: gauges(registry, &f::SCHEDULE_TODAY)?,
+            rate_limit_calls: gauges(registry, &f::RATE_LIMIT_CALLS)?,
         };
         metrics.start_at_zero(known);
         Ok(metrics)
@@ -148,6 +163,11 @@ impl SchedulerMetrics {
             for name in ente.messaggi.iter().chain(&ente.timer) {
                 self.timers_armed.with_label_values(&[id, name]);
             }
+            let account = ente.account.as_str();
+            self.schedule_due.with_label_values(&[id, account]);
+            self.schedule_next.with_label_values(&[id]);
+            self.schedule_today.with_label_values(&[id, account]);
+            self.rate_limit_calls.with_label_values(&[account]);
         }
     }
 }
@@ -157,6 +177,8 @@ impl SchedulerMetrics {
 pub struct DispatcherMetrics {
     /// [`f::END_TO_END`]
     pub end_to_end: HistogramVec,
+    /// [`f::SENT_LAG`]
+    pub sent_lag: HistogramVec,
     /// [`f::IO_REQUESTS`]
     pub io_requests: IntCounterVec,
     /// [`f::IO_REQUEST_DURATION`]
@@ -178,6 +200,7 @@ impl DispatcherMetrics {
     pub fn register(registry: &Registry, known: &Known) -> Result<Self> {
         let metrics = Self {
             end_to_end: histograms(registry, &f::END_TO_END)?,
+            sent_lag: histograms(registry, &f::SENT_LAG)?,
             io_requests: counters(registry, &f::IO_REQUESTS)?,
             io_request_duration: histograms(registry, &f::IO_REQUEST_DURATION)?,
             rate_limit_wait: histograms(registry, &f::RATE_LIMIT_WAIT)?,
@@ -207,7 +230,7 @@ impl DispatcherMetrics {
             self.end_to_end.with_label_values(&[messaggio]);
         }
         for (operation, good) in f::IO_OPERATIONS.iter().zip(["200", "201", "200"]) {
-            for status in [good, "429", "none"] {
+            for status in [good, "401", "429", "none"] {
                 self.io_requests.with_label_values(&[id, operation, status]);
             }
         }
@@ -217,6 +240,7 @@ impl DispatcherMetrics {
         self.rate_limit_wait.with_label_values(&[ente.account.as_str()]);
         self.retries_held.with_label_values(&[ente.account.as_str()]);
         self.in_doubt.with_label_values(&[id]);
+        self.sent_lag.with_label_values(&[id]);
     }
 }
 
@@ -277,7 +301,8 @@ mod tests {
 
     fn registry(process: Process) -> Registry {
         let registry = Registry::new();
-        FleetMetrics::register(&registry, process, &known()).unwrap();
+        let fleet = FleetMetrics::register(&registry, process, &known()).unwrap();
+        fleet.certificate_end.with_label_values(&["amqp.tls.ca_file"]).set(1);
         match process {
             Process::Scheduler => drop(SchedulerMetrics::register(&registry, &known()).unwrap()),
             Process::Renderer => {}
@@ -338,7 +363,8 @@ mod tests {
             let name = family.name;
             assert!(name.starts_with("promemoria_"), "{name}");
             assert_eq!(name.ends_with("_total"), family.kind == Kind::Counter, "{name}");
-            assert_eq!(name.ends_with("_seconds"), matches!(family.kind, Kind::Histogram(_)), "{name}");
+            let measures = name.ends_with("_seconds") && !name.ends_with("_timestamp_seconds");
+            assert_eq!(measures, matches!(family.kind, Kind::Histogram(_)), "{name}");
             assert!(family.labels.len() <= 3, "{name}");
         }
     }

@@ -1,8 +1,9 @@
 //! What the fleet tells about itself: log lines, metrics, health.
 //!
 //! `logging` starts the log lines; `families` is the one table of all metrics, `metrics` the structs
-//! that feed them, `page` writes `docs/metrics.md`; `probes` answers `/livez`, `/readyz`, `/metrics`.
+//! that feed them, `page` writes `docs/metrics.md`; `certificates` tells when certificates end; `probes` answers `/livez`, `/readyz`, `/metrics`.
 
+pub mod certificates;
 pub mod families;
 pub mod logging;
 pub mod metrics;

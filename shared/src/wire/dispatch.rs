@@ -97,7 +97,7 @@ pub struct DispatchRequest {
     pub in_dubbio: InDubbio,
     /// Hash of the text version, first 16 hex digits of SHA-256.
     pub testo: String,
-    /// Instant at which it was due, Unix milliseconds.
+    /// Instant for which it was planned, whatever it waited for since, Unix milliseconds.
     pub dovuto_ms: i64,
     /// Instant after which it must not be sent, Unix milliseconds.
     #[serde(default)]

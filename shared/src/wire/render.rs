@@ -44,7 +44,7 @@ pub struct RenderRequest {
     /// IO refuses Premium for this ente for now (contract.md 10.23): render it as STANDARD.
     #[serde(default)]
     pub solo_standard: bool,
-    /// Instant at which it was due, Unix milliseconds.
+    /// Instant for which it was planned, whatever it waited for since, Unix milliseconds.
     pub dovuto_ms: i64,
     /// Instant after which it must not be sent, Unix milliseconds.
     #[serde(default)]

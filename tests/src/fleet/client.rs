@@ -136,6 +136,15 @@ pub async fn sandbox_messages(port: u16) -> anyhow::Result<Vec<Value>> {
     messages.as_array().cloned().context("the sandbox answered no list of messages")
 }
 
+/// The metrics that a service answers on this port, in the Prometheus text format.
+///
+/// # Errors
+/// It does not answer.
+pub async fn metrics(port: u16) -> anyhow::Result<String> {
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    Ok(http_client()?.get(url).send().await?.error_for_status()?.text().await?)
+}
+
 /// Sets a fault of the sandbox.
 ///
 /// # Errors

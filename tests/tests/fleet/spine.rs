@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::fleet::client::{Client, sandbox_messages};
+use tests::fleet::client::{Client, metrics, sandbox_messages};
 use tests::fleet::{Enti, Fleet};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -25,7 +25,24 @@ async fn one_event_leads_to_one_message_and_its_outcomes() -> anyhow::Result<()>
     assert_eq!(messages[0]["content"]["subject"], "La tua domanda è stata presa in carico");
     assert_eq!(messages[0]["id"], sent["io_id"]);
     assert!(!fleet.logs()?.contains("RSSMRA85T10A562S"), "a fiscal code in a log");
+    every_stage_was_measured(&fleet).await?;
     fleet.shutdown().await
+}
+
+async fn every_stage_was_measured(fleet: &Fleet) -> anyhow::Result<()> {
+    for (service, stages) in
+        [("scheduler", &["intake", "claim"][..]), ("renderer", &["render"]), ("dispatcher", &["dispatch"])]
+    {
+        let text = metrics(fleet.ports.of(service)).await?;
+        for stage in stages {
+            let series = format!(r#"promemoria_stage_duration_seconds_count{{stage="{stage}"}} "#);
+            let count = text.lines().find_map(|line| line.strip_prefix(&series)).unwrap_or("none");
+            assert!(count.parse::<u64>()? > 0, "{stage} of {service}: {count}");
+        }
+    }
+    let lag = metrics(fleet.ports.dispatcher).await?;
+    assert!(lag.contains(r#"promemoria_sent_lag_seconds_count{ente="borgochiaro"} 1"#), "{lag}");
+    Ok(())
 }
 
 fn event(id: &str) -> serde_json::Value {

@@ -252,12 +252,17 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
 
     /// Metrics of a message that was sent now.
     pub(super) fn count_sent(&self, request: &DispatchRequest) {
-        self.parts.metrics.count_premium(request);
+        let (metrics, now_ms) = (&self.parts.metrics, self.parts.clock.now().timestamp_millis());
+        let since = |ms: i64| {
+            let ms = u64::try_from(now_ms.saturating_sub(ms)).unwrap_or(0);
+            Duration::from_millis(ms).as_secs_f64()
+        };
+        metrics.count_premium(request);
+        let ente = [request.message.ente.as_str()];
+        metrics.own.sent_lag.with_label_values(&ente).observe(since(request.dovuto_ms));
         if let Some(taken) = request.accolto_ms {
-            let ms = self.parts.clock.now().timestamp_millis().saturating_sub(taken).max(0);
-            let time = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-            let labels = [request.message.messaggio.as_str()];
-            self.parts.metrics.own.end_to_end.with_label_values(&labels).observe(time.as_secs_f64());
+            let message = [request.message.messaggio.as_str()];
+            metrics.own.end_to_end.with_label_values(&message).observe(since(taken));
         }
     }
 }

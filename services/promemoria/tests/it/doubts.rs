@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use shared::broker::{Consumer as _, Deliveries, Delivery, RabbitMq, topology};
 use shared::service;
 use shared::settings::Settings;
+use shared::store::{CaseStore, Redis};
 
 use crate::store::{put_in_doubt, take_rent};
 use crate::trial::{DEADLINE, ENTE, Trial};
@@ -14,6 +15,7 @@ pub(crate) async fn what_is_armed_and_in_doubt_is_shown_and_decided(trial: &Tria
     let (timers, code) = trial.json(&["timers", "--ente", ENTE]).await;
     assert_eq!((timers["timers"].as_array().unwrap().len(), code), (3, 0), "{timers}");
     assert_eq!(timers["timers"][0]["nome"], "alloggi-avviso-canone");
+    the_horizon_counts_what_is_near(&redis).await;
     let (first, _) = trial.json(&["timers", "--ente", ENTE, "--limit", "1"]).await;
     assert_eq!(first["more"], true);
     let (case, code) = trial.json(&["case", "show", ENTE, "CAN/9"]).await;
@@ -52,6 +54,19 @@ pub(crate) async fn what_is_armed_and_in_doubt_is_shown_and_decided(trial: &Tria
         case["cases"][0]["messages"].as_array().unwrap().iter().map(|m| &m["state"]).collect();
     assert_eq!(states, ["fallito", "armed", "armed"]);
     broker.close().await;
+}
+
+/// The notice itself is due; its reminders are days away.
+async fn the_horizon_counts_what_is_near(redis: &Redis) {
+    let cases = CaseStore::new(redis.clone());
+    let now_ms = redis.now_ms().await.unwrap();
+    let near = cases.horizon(ENTE, now_ms).await.unwrap();
+    assert_eq!((near.due, near.today), (1, 1));
+    assert!(near.next_ms.is_some_and(|next_ms| next_ms <= now_ms));
+    let far = cases.horizon(ENTE, now_ms + 60 * 86_400_000).await.unwrap();
+    assert_eq!((far.due, far.today, far.next_ms), (1, 3, near.next_ms));
+    let none = cases.horizon("nessuno", now_ms).await.unwrap();
+    assert_eq!((none.due, none.today, none.next_ms), (0, 0, None));
 }
 
 async fn outcome(broker: &RabbitMq, queue: &str) -> Value {

@@ -463,6 +463,7 @@ async fn metrics_count_what_was_recorded_and_not_what_is_told_again() {
         1
     );
     assert_eq!(metrics.own.end_to_end.with_label_values(&["alloggi-protocollo"]).get_sample_count(), 1);
+    assert_eq!(metrics.own.sent_lag.with_label_values(&["borgochiaro"]).get_sample_count(), 1);
     assert_eq!(metrics.own.io_requests.with_label_values(&["borgochiaro", "get_profile", "200"]).get(), 2);
     assert_eq!(metrics.own.io_requests.with_label_values(&["borgochiaro", "submit_message", "200"]).get(), 1);
 }
