@@ -10,10 +10,10 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images bench fuzz check docs setup
+.PHONY: help demo test test-images bench fuzz check k8s-check k8s-write docs setup
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## the fleet with private brokers and the sandbox; stays until Ctrl-C, ONCE=1 ends by itself
 	@deploy/setup.sh demo
@@ -45,6 +45,14 @@ check: ## format, lints and documentation, all without a warning
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; fi
+
+k8s-check: ## manifests, alerts, dashboards, runbooks; K8S_CRDS=FOLDER takes the operators' own schemas
+	@k8s/check/run.sh
+
+k8s-write: ## write the generated manifests of k8s again
+	@k8s/catalogue.sh --write
+	@k8s/check/tools.sh
+	@target/k8s-check/venv/bin/python -B k8s/check/generated.py --write
 
 docs: ## write the generated pages of docs/ again
 	@cargo run --quiet --locked --package promemoria -- docs --write

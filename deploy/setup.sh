@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs what the demo, the tests and the images need and this machine lacks.
+# Installs what the demo, the tests, the images and the Kubernetes check need and this machine lacks.
 #
-#   deploy/setup.sh [demo|test|images]...     default: demo
-#   deploy/setup.sh --check [demo|test|images]...
+#   deploy/setup.sh [demo|test|images|k8s]...     default: demo
+#   deploy/setup.sh --check [demo|test|images|k8s]...
 #
 # demo    C toolchain and make; RabbitMQ and Redis, unless endpoints or Docker images are given
 # test    C toolchain and make; RabbitMQ, Redis, and Chromium for the inbox page
 # images  debootstrap, for tests/images/build.sh
+# k8s     promtool, amtool, and Python with venv, for k8s/check (its other tools come by pip)
 #
 # --check installs nothing: it prints what is missing and exits 1 if something is.
 # Where nothing is missing, nothing happens. No system-wide broker is started or enabled: the fleet's
@@ -27,6 +28,7 @@ fail() {
 has_command() { command -v "$1" >/dev/null 2>&1; }
 has_rabbitmq() { has_command rabbitmq-server || [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]]; }
 has_c_toolchain() { has_command cc && [[ -e /usr/include/stdlib.h ]]; }
+has_venv() { has_command python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; }
 has_font() { [[ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ]]; }
 
 # True where the fixture of tests/src/brokers finds its brokers without Debian's packages.
@@ -73,7 +75,13 @@ need_all() {
             need fonts-dejavu-core has_font
             ;;
         images) need debootstrap has_command debootstrap ;;
-        *) fail "unknown purpose \"$purpose\": demo, test or images" ;;
+        k8s)
+            need make has_command make
+            need prometheus has_command promtool
+            need prometheus-alertmanager has_command amtool
+            need python3-venv has_venv
+            ;;
+        *) fail "unknown purpose \"$purpose\": demo, test, images or k8s" ;;
         esac
     done
 }
@@ -110,6 +118,8 @@ disable_services() {
             [[ $had_epmd == yes ]] || unit+=" epmd.service epmd.socket"
             ;;
         redis-server) unit="redis-server.service" ;;
+        prometheus) unit="prometheus.service" ;;
+        prometheus-alertmanager) unit="prometheus-alertmanager.service" ;;
         *) continue ;;
         esac
         # A unit that this release of the package does not have is nothing to disable.

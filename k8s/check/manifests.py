@@ -1,0 +1,211 @@
+"""What no schema sees: whether the parts of an overlay fit one another and the project's settings."""
+
+import re
+
+from project import OVERLAYS, load, name_of, rendered, report
+
+SERVICES = {"scheduler", "renderer", "dispatcher"}
+# Given by whoever runs the fleet, where an overlay does not make them.
+GIVEN = {f"promemoria-{name}" for name in (*SERVICES, "io-keys", "keda")} | {"promemoria"}
+
+
+def of_kind(documents, *kinds):
+    """The documents of these kinds."""
+    return [document for document in documents if document["kind"] in kinds]
+
+
+def fits(selector, labels):
+    """Whether a selector of plain labels takes an object with these labels."""
+    return selector.items() <= labels.items()
+
+
+def pods(documents):
+    """Deployments by the labels of their pods."""
+    return [(each, each["spec"]["template"]["metadata"]["labels"]) for each in of_kind(documents, "Deployment")]
+
+
+def selectors(documents):
+    """Every selector of labels that must take some pod, and who has it."""
+    for each in of_kind(documents, "Deployment", "PodDisruptionBudget", "PodMonitor"):
+        yield each, each["spec"]["selector"]["matchLabels"]
+    for each in of_kind(documents, "Service"):
+        yield each, each["spec"]["selector"]
+    for each in of_kind(documents, "NetworkPolicy"):
+        yield each, each["spec"]["podSelector"].get("matchLabels", {})
+    for each in of_kind(documents, "Deployment"):
+        for spread in each["spec"]["template"]["spec"].get("topologySpreadConstraints", []):
+            yield each, spread["labelSelector"]["matchLabels"]
+
+
+def stray_selectors(documents):
+    """Selectors that take no pod, and Deployments that do not take their own."""
+    faults = []
+    for owner, selector in selectors(documents):
+        if not any(fits(selector, labels) for _, labels in pods(documents)):
+            faults.append(f"{name_of(owner)}: its selector takes no pod")
+    for deployment, labels in pods(documents):
+        own = deployment["spec"]["selector"]["matchLabels"]
+        if not fits(own, labels):
+            faults.append(f"{name_of(deployment)}: its selector does not take its own pods")
+        others = [name_of(other) for other, theirs in pods(documents) if other is not deployment and fits(own, theirs)]
+        faults += [f"{name_of(deployment)}: its selector takes pods of {other}" for other in others]
+    return faults
+
+
+def missing_sources(documents):
+    """ConfigMaps, Secrets, keys and accounts that pods name and nobody gives."""
+    made = {(each["kind"], each["metadata"]["name"]): each for each in documents}
+    faults = []
+    for deployment, _ in pods(documents):
+        spec = deployment["spec"]["template"]["spec"]
+        account = spec.get("serviceAccountName")
+        if account and ("ServiceAccount", account) not in made:
+            faults.append(f"{name_of(deployment)}: no ServiceAccount {account}")
+        for kind, name, keys in sources(spec):
+            found = made.get((kind, name))
+            if found is None and not (kind == "Secret" and name in GIVEN):
+                faults.append(f"{name_of(deployment)}: no {kind} {name}")
+            for key in keys:
+                if found is not None and key not in found.get("data", {}):
+                    faults.append(f"{name_of(deployment)}: {kind} {name} has no {key}")
+        mounted = {mount["name"] for each in spec["containers"] for mount in each.get("volumeMounts", [])}
+        volumes = {volume["name"] for volume in spec.get("volumes", [])}
+        faults += [f"{name_of(deployment)}: volume {name} is on one side only" for name in mounted ^ volumes]
+    return faults
+
+
+def sources(spec):
+    """Kind, name and keys of what the volumes of a pod are filled from. kustomize has suffixed the names."""
+    for volume in spec.get("volumes", []):
+        plain = [volume] + volume.get("projected", {}).get("sources", [])
+        for each in plain:
+            if "configMap" in each:
+                items = each["configMap"].get("items", [])
+                yield "ConfigMap", each["configMap"]["name"], [item["key"] for item in items]
+            if "secret" in each:
+                given = each["secret"]
+                yield "Secret", given.get("secretName") or given["name"], []
+
+
+def unsafe_pods(documents):
+    """Pods that Pod Security `restricted` or our own rules refuse."""
+    faults = []
+    for deployment, _ in pods(documents):
+        spec = deployment["spec"]["template"]["spec"]
+        context = spec.get("securityContext", {})
+        wanted = {
+            "runAsNonRoot": context.get("runAsNonRoot") is True,
+            "runAsUser": context.get("runAsUser", 0) > 0,
+            "seccompProfile": context.get("seccompProfile", {}).get("type") == "RuntimeDefault",
+            "automountServiceAccountToken": spec.get("automountServiceAccountToken") is False,
+            "enableServiceLinks": spec.get("enableServiceLinks") is False,
+        }
+        for container in spec["containers"]:
+            own = container.get("securityContext", {})
+            wanted |= {
+                "allowPrivilegeEscalation": own.get("allowPrivilegeEscalation") is False,
+                "capabilities": own.get("capabilities", {}).get("drop") == ["ALL"],
+                "memory limit": "memory" in container.get("resources", {}).get("limits", {}),
+                "readinessProbe": "readinessProbe" in container,
+            }
+        faults += [f"{name_of(deployment)}: {what}" for what, holds in wanted.items() if not holds]
+    return faults
+
+
+def unfit_services(documents):
+    """What the three services have that others need not: probes, budget, a grace above their own."""
+    faults = []
+    budgets = [each["spec"]["selector"]["matchLabels"] for each in of_kind(documents, "PodDisruptionBudget")]
+    grace = seconds(re.search(r'^grace = "(\d+s)"', read_settings(), re.M)[1])
+    for deployment, labels in pods(documents):
+        if labels.get("app.kubernetes.io/name") != "promemoria":
+            continue
+        spec = deployment["spec"]["template"]["spec"]
+        container = spec["containers"][0]
+        wanted = {
+            # The last confirms and acks come after the grace: up to 5 s, and a margin.
+            "grace above shutdown.grace": spec["terminationGracePeriodSeconds"] >= grace + 10,
+            "three probes": {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(),
+            "readOnlyRootFilesystem": container["securityContext"].get("readOnlyRootFilesystem") is True,
+            "a disruption budget": sum(fits(budget, labels) for budget in budgets) == 1,
+            "no secret in the environment": not any("secretKeyRef" in str(each) for each in container.get("env", [])),
+            "port metrics": [port["name"] for port in container["ports"]] == ["metrics"],
+        }
+        faults += [f"{name_of(deployment)}: {what}" for what, holds in wanted.items() if not holds]
+    found = {each["metadata"]["name"] for each in of_kind(documents, "Deployment")}
+    return faults + [f"no Deployment {name}" for name in SERVICES - found]
+
+
+def read_settings():
+    """The example settings, which state every default."""
+    from project import ROOT
+
+    return (ROOT / "deploy/config/fleet.toml").read_text(encoding="utf-8")
+
+
+def seconds(duration):
+    """Seconds of a duration as the settings write it."""
+    return int(duration.removesuffix("s"))
+
+
+def unfit_scaling(documents):
+    """Autoscalers: one a Deployment, which then says no replicas; bounds; queues that exist; a capped dispatcher."""
+    queues = {queue["name"] for queue in load("deploy/rabbitmq/definitions.json")["queues"]}
+    deployments = {each["metadata"]["name"]: each for each in of_kind(documents, "Deployment")}
+    faults, scaled = [], set()
+    for scaler in of_kind(documents, "ScaledObject", "HorizontalPodAutoscaler"):
+        spec, name = scaler["spec"], scaler["spec"]["scaleTargetRef"]["name"]
+        if name not in deployments:
+            faults.append(f"{name_of(scaler)}: no Deployment {name}")
+        elif "replicas" in deployments[name]["spec"]:
+            faults.append(f"{name_of(scaler)}: Deployment {name} states its replicas too")
+        if name in scaled:
+            faults.append(f"{name_of(scaler)}: a second autoscaler of {name}")
+        scaled.add(name)
+        bounds = spec.get("minReplicaCount", spec.get("minReplicas")), spec.get("maxReplicaCount", spec.get("maxReplicas"))
+        if not 2 <= bounds[0] < bounds[1]:
+            faults.append(f"{name_of(scaler)}: bounds {bounds}")
+        for trigger in spec.get("triggers", []):
+            queue = trigger["metadata"].get("queueName")
+            if queue and queue not in queues:
+                faults.append(f"{name_of(scaler)}: no queue {queue}")
+            if queue and trigger["metadata"].get("excludeUnacknowledged") != "false":
+                faults.append(f"{name_of(scaler)}: {queue} without the unacknowledged")
+            faults += unauthorised(documents, scaler, trigger)
+    for name, deployment in deployments.items():
+        if name not in scaled and "replicas" not in deployment["spec"]:
+            faults.append(f"Deployment {name}: neither replicas nor an autoscaler")
+    return faults
+
+
+def unauthorised(documents, scaler, trigger):
+    """A trigger that names an authentication which is not there."""
+    wanted = trigger.get("authenticationRef", {}).get("name")
+    there = {each["metadata"]["name"] for each in of_kind(documents, "TriggerAuthentication")}
+    return [f"{name_of(scaler)}: no TriggerAuthentication {wanted}"] if wanted and wanted not in there else []
+
+
+def strangers(documents):
+    """Things outside the overlay's namespace, or without the label that says whose they are."""
+    names = {each["metadata"]["name"] for each in of_kind(documents, "Namespace")}
+    if len(names) != 1:
+        return [f"{len(names)} namespaces: {sorted(names)}"]
+    cluster_wide = of_kind(documents, "Namespace")
+    inside = [each for each in documents if each not in cluster_wide]
+    faults = [f"{name_of(each)}: outside" for each in inside if each["metadata"].get("namespace") not in names]
+    labels = cluster_wide[0]["metadata"]["labels"]
+    if labels.get("pod-security.kubernetes.io/enforce") != "restricted":
+        faults.append("the namespace does not enforce `restricted`")
+    return faults
+
+
+CHECKS = (stray_selectors, missing_sources, unsafe_pods, unfit_services, unfit_scaling, strangers)
+
+
+def faults_of(documents):
+    """Everything that is wrong with a rendered overlay."""
+    return [fault for check in CHECKS for fault in check(documents)]
+
+
+if __name__ == "__main__":
+    report([f"{overlay}: {fault}" for overlay in OVERLAYS for fault in faults_of(rendered(overlay))])
