@@ -17,7 +17,8 @@ def faults_of(board):
     if len(ids) != len(set(ids)):
         faults.append("two panels have one id")
     panels = [panel for panel in board["panels"] if panel["type"] != "row"]
-    return faults + [f"{panel['title']}: {fault}" for panel in panels for fault in panel_faults(panel)] + overlaps(board)
+    faults += [f"{panel['title']}: {fault}" for panel in panels for fault in panel_faults(panel)]
+    return faults + overlaps(board)
 
 
 def panel_faults(panel):

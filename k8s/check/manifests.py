@@ -2,7 +2,7 @@
 
 import re
 
-from project import OVERLAYS, load, name_of, rendered, report
+from project import OVERLAYS, ROOT, load, name_of, rendered, report
 
 SERVICES = {"scheduler", "renderer", "dispatcher"}
 # Given by whoever runs the fleet, where an overlay does not make them.
@@ -138,8 +138,6 @@ def unfit_services(documents):
 
 def read_settings():
     """The example settings, which state every default."""
-    from project import ROOT
-
     return (ROOT / "deploy/config/fleet.toml").read_text(encoding="utf-8")
 
 
@@ -149,8 +147,7 @@ def seconds(duration):
 
 
 def unfit_scaling(documents):
-    """Autoscalers: one a Deployment, which then says no replicas; bounds; queues that exist; a capped dispatcher."""
-    queues = {queue["name"] for queue in load("deploy/rabbitmq/definitions.json")["queues"]}
+    """Autoscalers: one a Deployment, which then says no replicas; bounds; triggers that fit."""
     deployments = {each["metadata"]["name"]: each for each in of_kind(documents, "Deployment")}
     faults, scaled = [], set()
     for scaler in of_kind(documents, "ScaledObject", "HorizontalPodAutoscaler"):
@@ -162,27 +159,31 @@ def unfit_scaling(documents):
         if name in scaled:
             faults.append(f"{name_of(scaler)}: a second autoscaler of {name}")
         scaled.add(name)
-        bounds = spec.get("minReplicaCount", spec.get("minReplicas")), spec.get("maxReplicaCount", spec.get("maxReplicas"))
-        if not 2 <= bounds[0] < bounds[1]:
-            faults.append(f"{name_of(scaler)}: bounds {bounds}")
+        # KEDA's names, else the built-in autoscaler's.
+        least = spec.get("minReplicaCount", spec.get("minReplicas"))
+        most = spec.get("maxReplicaCount", spec.get("maxReplicas"))
+        if not 2 <= least < most:
+            faults.append(f"{name_of(scaler)}: from {least} to {most} replicas")
         for trigger in spec.get("triggers", []):
-            queue = trigger["metadata"].get("queueName")
-            if queue and queue not in queues:
-                faults.append(f"{name_of(scaler)}: no queue {queue}")
-            if queue and trigger["metadata"].get("excludeUnacknowledged") != "false":
-                faults.append(f"{name_of(scaler)}: {queue} without the unacknowledged")
-            faults += unauthorised(documents, scaler, trigger)
+            faults += [f"{name_of(scaler)}: {fault}" for fault in unfit_trigger(documents, trigger)]
     for name, deployment in deployments.items():
         if name not in scaled and "replicas" not in deployment["spec"]:
             faults.append(f"Deployment {name}: neither replicas nor an autoscaler")
     return faults
 
 
-def unauthorised(documents, scaler, trigger):
-    """A trigger that names an authentication which is not there."""
+def unfit_trigger(documents, trigger):
+    """A queue that is not there or counted in part, or an authentication that is not there."""
+    queues = {queue["name"] for queue in load("deploy/rabbitmq/definitions.json")["queues"]}
+    queue = trigger["metadata"].get("queueName")
+    faults = []
+    if queue and queue not in queues:
+        faults.append(f"no queue {queue}")
+    if queue and trigger["metadata"].get("excludeUnacknowledged") != "false":
+        faults.append(f"{queue} without the unacknowledged")
     wanted = trigger.get("authenticationRef", {}).get("name")
     there = {each["metadata"]["name"] for each in of_kind(documents, "TriggerAuthentication")}
-    return [f"{name_of(scaler)}: no TriggerAuthentication {wanted}"] if wanted and wanted not in there else []
+    return faults + ([f"no TriggerAuthentication {wanted}"] if wanted and wanted not in there else [])
 
 
 def strangers(documents):

@@ -39,7 +39,8 @@ def rendered(overlay):
 
 def parse(text):
     """The documents of a YAML stream."""
-    return [document for document in yaml.safe_load_all(text) if document]
+    # The C loader: an overlay has some thousand lines of catalogue.
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
 
 
 def name_of(document):
@@ -64,3 +65,8 @@ def report(faults):
 def environment(name):
     """A variable of the environment, none if it is empty."""
     return os.environ.get(name) or None
+
+
+if __name__ == "__main__":
+    for each in OVERLAYS:
+        render(each)

@@ -17,17 +17,15 @@ step() { # NAME COMMAND…
     local name=$1 begun=$EPOCHREALTIME output
     shift
     if output=$("$@" 2>&1); then
-        printf '  ok    %-42s %5.1f s\n' "$name" "$(bc_seconds "$begun")"
+        printf '  ok    %-42s %5.1f s\n' "$name" "$(seconds_since "$begun")"
     else
         printf '  FAIL  %s\n%s\n' "$name" "$output"
         failed=1
     fi
 }
-bc_seconds() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'; }
+seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'; }
 
 python() { "$BIN/python" "k8s/check/$1.py" "${@:2}"; }
-
-render() { (cd k8s/check && "../../$BIN/python" -c 'import project; [project.render(each) for each in project.OVERLAYS]'); }
 
 built_in() { # every built-in kind, unknown fields refused
     local overlay
@@ -48,7 +46,10 @@ misconfiguration() {
         --severity MEDIUM,HIGH,CRITICAL --ignorefile k8s/check/trivyignore.yaml "$1"
 }
 
-yaml_style() { git ls-files -z --cached --others --exclude-standard '*.yaml' '*.yml' | xargs -0 "$BIN/yamllint" --strict -c k8s/check/yamllint.yaml; }
+yaml_style() {
+    git ls-files -z --cached --others --exclude-standard '*.yaml' '*.yml' |
+        xargs -0 "$BIN/yamllint" --strict -c k8s/check/yamllint.yaml
+}
 
 # The same packages as the end-to-end tests build, so that nothing is built twice.
 binaries() { cargo build --quiet --locked -p scheduler -p renderer -p dispatcher -p sandbox -p promemoria; }
@@ -56,7 +57,7 @@ binaries() { cargo build --quiet --locked -p scheduler -p renderer -p dispatcher
 k8s/check/tools.sh || exit 1
 step "the catalogue's ConfigMaps are up to date" k8s/catalogue.sh --check
 step "generated manifests are up to date" python generated --check
-step "overlays render" render
+step "overlays render" python project
 step "built-in kinds, Kubernetes $VERSION" built_in
 step "operators' kinds" python schemas
 step "the parts fit one another" python manifests
