@@ -19,15 +19,37 @@ const EVERY: Duration = Duration::from_secs(15);
 
 /// Reads the gauges for ever.
 pub(crate) async fn run(store: CaseStore, in_force: InForce, metrics: Arc<Metrics>) {
+    let mut shown: BTreeMap<String, String> = BTreeMap::new();
     loop {
         let snapshot = in_force.current();
+        forget(&metrics, &mut shown, |id, account| {
+            snapshot.enti.ente(id).is_some_and(|ente| ente.io.account == account)
+        });
         for ente in snapshot.enti.enti() {
-            if let Err(failure) = read(&store, ente, &metrics).await {
-                warn!(code = failure.code(), "the schedule could not be counted");
+            match read(&store, ente, &metrics).await {
+                Ok(()) => drop(shown.insert(ente.id.clone(), ente.io.account.clone())),
+                Err(failure) => warn!(code = failure.code(), "the schedule could not be counted"),
             }
         }
         tokio::time::sleep(EVERY).await;
     }
+}
+
+/// Ends the series of an ente, with its account, that is no longer in force: its last instant would look like
+/// work that nobody claims, for ever.
+fn forget(metrics: &Metrics, shown: &mut BTreeMap<String, String>, in_force: impl Fn(&str, &str) -> bool) {
+    let own = &metrics.own;
+    shown.retain(|id, account| {
+        let stays = in_force(id, account);
+        if !stays {
+            let (ente, both) = ([id.as_str()], [id.as_str(), account.as_str()]);
+            // None of these is missing, and if it were, it would be gone.
+            drop(own.schedule_due.remove_label_values(&both));
+            drop(own.schedule_today.remove_label_values(&both));
+            drop(own.schedule_next.remove_label_values(&ente));
+        }
+        stays
+    });
 }
 
 async fn read(store: &CaseStore, ente: &Ente, metrics: &Metrics) -> Result<(), StoreError> {
@@ -57,4 +79,28 @@ fn show_horizon(metrics: &Metrics, ente: &Ente, horizon: Horizon) {
     own.schedule_next.with_label_values(&[id]).set(horizon.next_ms.map_or(0, |ms| ms / 1000));
     own.schedule_today.with_label_values(&[id, account]).set(horizon.today);
     own.rate_limit_calls.with_label_values(&[account]).set(i64::from(ente.io.calls_per_5s));
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+    use shared::telemetry::Known;
+    use shared::telemetry::metrics::KnownEnte;
+
+    use super::*;
+
+    #[test]
+    fn an_ente_that_is_gone_has_no_series() {
+        let ente =
+            |id: &str| KnownEnte { id: id.to_owned(), account: "unione".to_owned(), ..KnownEnte::default() };
+        let registry = Registry::new();
+        let known = Known { enti: vec![ente("rocca"), ente("borgo")] };
+        let metrics = Metrics::register(&registry, &known).unwrap();
+        let mut shown = ["rocca", "borgo"].map(|id| (id.to_owned(), "unione".to_owned())).into();
+        forget(&metrics, &mut shown, |id, _| id == "rocca");
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        assert!(text.contains(r#"promemoria_schedule_next_timestamp_seconds{ente="rocca"} 0"#), "{text}");
+        assert!(!text.contains("borgo"), "{text}");
+        assert_eq!(shown.len(), 1);
+    }
 }
