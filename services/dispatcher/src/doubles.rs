@@ -22,6 +22,8 @@ use crate::io_api::{Call, IoApi, ProfileAnswer, StatusAnswer, SubmitAnswer};
 use crate::metrics::Metrics;
 
 pub(crate) const CODE: &str = "RSSMRA85T10A562S";
+/// Key of the message.
+pub(crate) const CHIAVE: &str = "d070ab882fd3f36b944bc7ce8c4d92a0";
 /// HMAC-SHA-256 of the code with the key `chiave`.
 pub(crate) fn hash() -> RecipientHash {
     RecipientHash::new(SecretString::from("chiave"))
@@ -189,7 +191,7 @@ pub(crate) fn handler() -> (Tested, Arc<World>) {
 fn message() -> serde_json::Value {
     serde_json::json!({
         "v": 1, "ente": "borgochiaro", "servizio": "alloggi-sociali", "pratica": "P-1",
-        "messaggio": "alloggi-protocollo", "chiave": "k", "evento": "e", "caso": "c", "slot": 0, "attempt": 1,
+        "messaggio": "alloggi-protocollo", "chiave": CHIAVE, "evento": "e", "caso": "c", "slot": 0, "attempt": 1,
         "codice_fiscale": CODE,
     })
 }

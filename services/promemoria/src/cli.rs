@@ -32,9 +32,9 @@ pub(crate) enum Command {
         #[arg(required = true, value_name = "EVENT.json")]
         files: Vec<PathBuf>,
     },
-    /// Print the JSON Schema of an event type, or the list of types.
+    /// Print the JSON Schema of an event or outcome type, or the list of event types.
     Schema {
-        /// Event type, for example permesso.rinnovato.
+        /// Type, for example permesso.rinnovato or messaggio.inviato.
         tipo: Option<String>,
     },
     /// Run events on a virtual clock and print each message: instant, text, reason. Nothing is sent.

@@ -1,14 +1,15 @@
-//! `schema`: the JSON Schema of an event type, or the list of types.
+//! `schema`: the JSON Schema of an event type or outcome type, or the list of event types.
 
 use serde_json::{Value, json};
 use shared::domain::catalogue::{Catalogue, event_schema};
+use shared::domain::outcome::{outcome_schema, outcome_type};
 
 use crate::report::{Failure, Report, push};
 
 /// The schema of `tipo`, or the list.
 pub(crate) fn run(catalogue: &Catalogue, tipo: Option<&str>) -> Result<Report, Failure> {
     let Some(tipo) = tipo else { return Ok(list(catalogue)) };
-    match event_schema(catalogue, tipo) {
+    match event_schema(catalogue, tipo).or_else(|| outcome_type(tipo).map(outcome_schema)) {
         Some(schema) => Ok(Report::good(format!("{schema:#}"), schema)),
         None => Err(Failure::fault(format!(
             "TIPO: is none of the {} event types; `promemoria schema` lists them",
@@ -45,6 +46,8 @@ mod tests {
             let schema = run(&setup.catalogue, Some(tipo)).unwrap().json;
             assert!(jsonschema::meta::is_valid(&schema), "{tipo}");
         }
+        let outcome = run(&setup.catalogue, Some("messaggio.inviato")).unwrap().json;
+        assert_eq!(outcome["title"], "messaggio.inviato");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod fields;
 pub mod fiscal_code;
 mod hex;
 pub mod message_state;
+pub mod outcome;
 pub mod permits;
 pub mod plan;
 pub mod render;

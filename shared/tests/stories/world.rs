@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 use shared::domain::FiscalCode;
 use shared::domain::catalogue::Catalogue;
 use shared::domain::ente::{ContrattoPremium, Ente, IoAccount, ServizioEnte, TimerEnte};
+use shared::domain::outcome::{outcome_schema, outcome_type};
 use shared::domain::render::Texts;
 use shared::simulate::{Moment, Simulation, What, World};
-use shared::wire::{DispatchRequest, RecipientHash};
+use shared::wire::{DispatchRequest, Outcome, RecipientHash};
 
 pub(crate) const CF1: &str = "RSSMRA85T10A562S";
 pub(crate) const CF2: &str = "SPNDNL80R13C555T";
@@ -224,8 +225,19 @@ fn line(moment: &Moment) -> Option<String> {
             format!("{at} {} {}{due}{attached}", sent.message.messaggio, sent.livello.as_str())
         }
         What::Failed { message, reason } => format!("{at} fallito {}: {reason}", message.messaggio),
-        What::Told(outcome) => format!("{at} {}", told(outcome.tipo, &outcome.data)),
+        What::Told(outcome) => {
+            assert_keeps_its_schema(outcome, moment.at);
+            format!("{at} {}", told(outcome.tipo, &outcome.data))
+        }
     })
+}
+
+/// Holds an outcome against the schema that is published for its type.
+fn assert_keeps_its_schema(outcome: &Outcome, at: DateTime<Utc>) {
+    let tipo = outcome_type(outcome.tipo).expect("an outcome type");
+    let body = serde_json::from_slice(&outcome.body(at)).expect("JSON");
+    let checked = jsonschema::validate(&outcome_schema(tipo), &body);
+    assert!(checked.is_ok(), "{}: {checked:?}", outcome.tipo);
 }
 
 fn told(tipo: &str, data: &Map<String, Value>) -> String {

@@ -1,16 +1,18 @@
 //! The integrator's side: publish events, listen to outcomes, look at what citizens got.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use futures_util::StreamExt as _;
+use jsonschema::Validator;
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer};
 use serde_json::Value;
+use shared::domain::outcome::{OUTCOME_TYPES, outcome_schema};
 use tokio::time::{Instant, timeout};
 
 /// Publishes events and listens to every outcome.
@@ -18,6 +20,7 @@ pub struct Client {
     channel: Channel,
     outcomes: Consumer,
     seen: HashSet<String>,
+    schemas: HashMap<&'static str, Validator>,
     _connection: Connection,
 }
 
@@ -45,7 +48,8 @@ impl Client {
             .await?;
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let outcomes = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
-        Ok(Self { channel, outcomes, seen: HashSet::new(), _connection: connection })
+        let schemas = schemas()?;
+        Ok(Self { channel, outcomes, seen: HashSet::new(), schemas, _connection: connection })
     }
 
     /// Publishes a body as an integrator should: persistent, mandatory, confirmed.
@@ -74,10 +78,20 @@ impl Client {
         self.publish(&format!("{}.{}", word("ente"), word("type")), event.to_string().as_bytes()).await
     }
 
+    /// Holds an outcome against the schema that is published for its type.
+    fn check(&self, outcome: &Value) -> anyhow::Result<()> {
+        let tipo = outcome["type"].as_str().unwrap_or_default();
+        let schema = self.schemas.get(tipo).with_context(|| format!("\"{tipo}\" is no outcome type"))?;
+        let faults: Vec<String> =
+            schema.iter_errors(outcome).map(|fault| format!("{}: {fault}", fault.instance_path())).collect();
+        ensure!(faults.is_empty(), "{tipo} does not keep its schema: {faults:?} in {outcome:#}");
+        Ok(())
+    }
+
     /// The next outcome that was not told before; none within `limit`.
     ///
     /// # Errors
-    /// The connection is gone.
+    /// The connection is gone, or an outcome, told before or not, does not keep its schema.
     pub async fn next_outcome(&mut self, limit: Duration) -> anyhow::Result<Option<Value>> {
         let end = Instant::now() + limit;
         while let Ok(delivery) =
@@ -85,6 +99,7 @@ impl Client {
         {
             let delivery = delivery.context("the connection to the broker is gone")??;
             let outcome: Value = serde_json::from_slice(&delivery.data)?;
+            self.check(&outcome)?;
             let id = outcome["id"].as_str().unwrap_or_default().to_owned();
             if self.seen.insert(id) {
                 return Ok(Some(outcome));
@@ -112,6 +127,12 @@ impl Client {
         }
         Ok(outcomes)
     }
+}
+
+/// The published schema of each outcome type.
+fn schemas() -> anyhow::Result<HashMap<&'static str, Validator>> {
+    let compiled = |it| jsonschema::options().should_validate_formats(true).build(&outcome_schema(it));
+    OUTCOME_TYPES.iter().map(|it| Ok((it.tipo, compiled(it)?))).collect()
 }
 
 /// A client for loopback.

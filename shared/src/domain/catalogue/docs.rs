@@ -8,6 +8,7 @@ use super::{
     Atteso, Catalogue, Dove, Messaggio, Premium, Regola, Service, TipoCampo, TipoEvento, example_event,
 };
 use crate::domain::event::RefusalCode;
+use crate::domain::outcome::{OUTCOME_TYPES, fields_shown};
 
 const HEAD: &str = "# Events
 
@@ -15,7 +16,8 @@ Written by `promemoria docs --write` from the catalogue: edit that, not this pag
 
 An event goes to the exchange `promemoria.events` with the routing key `<ente>.<type>`, as a CloudEvents 1.0
 event in JSON, at most 64 KiB. What is wrong with an event is said by one of the codes at the end of this
-page. `promemoria schema TYPE` prints the JSON Schema of a type.
+page. The JSON Schema of each type is in [schemas](schemas), and `promemoria schema TYPE` prints it;
+[asyncapi.yaml](asyncapi.yaml) describes exchanges, queues, headers and bodies for programs.
 
 ## Envelope
 
@@ -48,36 +50,6 @@ of `data` is ignored and counted.
 
 ## Event types
 ";
-
-/// What the fleet tells an ente: type, when, `data` beyond `messaggio`, `chiave`, `evento` and
-/// `destinatario` (contract.md section 5).
-const OUTCOMES: [[&str; 3]; 9] = [
-    [
-        "messaggio.programmato",
-        "a message or office timer was armed or moved",
-        "`scadenza`, `azione` (`armato`, `spostato`)",
-    ],
-    [
-        "messaggio.inviato",
-        "IO took the message",
-        "`io_id`, `livello` (`STANDARD`, `ADVANCED`), `inviato_il`, `testo` (hash of the text version); `presunto`: true, and no `io_id`, where nobody knows and policy `assume_sent` takes it as sent",
-    ],
-    ["messaggio.consegnato", "IO processed it", "`io_id`"],
-    ["messaggio.rifiutato", "IO rejected it after taking it", "`io_id`, `stato`"],
-    [
-        "messaggio.scartato",
-        "deliberately not sent",
-        "`motivo`: `destinatario-non-raggiungibile`, `tipo-disattivato`, `premium`, `firma-con-io`, `gia-pagato`, `annullato`, `scadenza-passata`, `duplicato`",
-    ],
-    ["messaggio.fallito", "given up: permanent refusal, attempts exhausted, rendering error", "`codice`"],
-    [
-        "messaggio.in-dubbio",
-        "the request left and no answer came",
-        "`politica` (`hold`, `resend`, `expire`), `tentativo`",
-    ],
-    ["ufficio.scadenza-maturata", "an office timer fired", "`timer`, `scadenza`"],
-    ["evento.rifiutato", "an event was refused", "`codice`, `motivo`, `evento`"],
-];
 
 /// The page.
 #[must_use]
@@ -277,8 +249,8 @@ fn outcomes(page: &mut String) {
         ),
     );
     line(page, format_args!("| Type | When | `data` beyond that |\n| --- | --- | --- |"));
-    for [tipo, when, data] in OUTCOMES {
-        line(page, format_args!("| `{tipo}` | {when} | {data} |"));
+    for outcome in &OUTCOME_TYPES {
+        line(page, format_args!("| `{}` | {} | {} |", outcome.tipo, outcome.quando, fields_shown(outcome)));
     }
 }
 

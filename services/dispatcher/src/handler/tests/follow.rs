@@ -20,6 +20,7 @@ async fn a_final_status_is_settled_and_told() {
         let verdict = handler.follow(&follow_request(0, 1), || true).await;
         let [outcome] = verdict.outcomes.as_slice() else { panic!("{verdict:?}") };
         assert_eq!(outcome.tipo, tipo, "{answer:?}");
+        super::assert_keeps_its_schema(outcome);
         assert_eq!(outcome.data["destinatario"], hash().of(&FiscalCode::parse(CODE).unwrap()), "{answer:?}");
         for (key, value) in data.as_object().unwrap() {
             assert_eq!(&outcome.data[key], value, "{answer:?}");

@@ -7,11 +7,13 @@ use shared::store::ledger::{Fence, History, Settled};
 use shared::wire::Level;
 
 use super::super::*;
-use crate::doubles::{CODE, Seen, Tested, World, handler, hash, request};
+use crate::doubles::{CHIAVE, CODE, Seen, Tested, World, handler, hash, request};
 use crate::io_api::{Evidence, Misconfigured, ProfileAnswer, Refusal, SubmitAnswer};
 
 async fn dispatch(handler: &Tested, fields: Value) -> Verdict {
-    handler.dispatch(&request(fields), || true).await
+    let verdict = handler.dispatch(&request(fields), || true).await;
+    verdict.outcomes.iter().for_each(super::assert_keeps_its_schema);
+    verdict
 }
 
 /// The one outcome, as type and `data` without what every outcome of a message has.
@@ -20,7 +22,7 @@ fn outcome(verdict: &Verdict) -> (&'static str, Value) {
     let mut data = outcome.data.clone();
     let common = ["messaggio", "chiave", "evento", "destinatario"].map(|key| data.remove(key).unwrap());
     let person = hash().of(&FiscalCode::parse(CODE).unwrap());
-    assert_eq!(common, [json!("alloggi-protocollo"), json!("k"), json!("e"), json!(person)]);
+    assert_eq!(common, [json!("alloggi-protocollo"), json!(CHIAVE), json!("e"), json!(person)]);
     assert_eq!(outcome.routing_key(), format!("borgochiaro.{}", outcome.tipo));
     (outcome.tipo, Value::Object(data))
 }
