@@ -10,7 +10,7 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images bench fuzz check k8s-check k8s-write docs setup
+.PHONY: help demo test test-images bench fuzz check k8s-check k8s-write docs docs-check setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,8 +54,11 @@ k8s-write: ## write the generated manifests of k8s again
 	@k8s/check/tools.sh
 	@target/k8s-check/venv/bin/python -B k8s/check/generated.py --write
 
-docs: ## write the generated pages of docs/ again
+docs: ## write what is generated in docs/ again
 	@cargo run --quiet --locked --package promemoria -- docs --write
+
+docs-check: ## AsyncAPI document, schemas and client examples: validated, compiled, run
+	@docs/check/run.sh
 
 setup: ## install what the demo and the tests need and this machine lacks (Debian)
 	@deploy/setup.sh demo test

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what the demo, the tests, the images and the Kubernetes check need and this machine lacks.
 #
-#   deploy/setup.sh [demo|test|images|k8s]...     default: demo
-#   deploy/setup.sh --check [demo|test|images|k8s]...
+#   deploy/setup.sh [demo|test|docs|images|k8s]...     default: demo
+#   deploy/setup.sh --check [demo|test|docs|images|k8s]...
 #
 # demo    C toolchain and make; RabbitMQ and Redis, unless endpoints or Docker images are given
-# test    C toolchain and make; RabbitMQ, Redis, and Chromium for the inbox page
+# test    C toolchain and make; RabbitMQ, Redis, Chromium for the inbox page, and Python with pika for its example
+# docs    Python with venv; what the client examples in Java, PHP and TypeScript are compiled and run with
 # images  debootstrap, for tests/images/build.sh
 # k8s     promtool, amtool, and Python with venv, for k8s/check (its other tools come by pip)
 #
@@ -29,6 +30,9 @@ has_command() { command -v "$1" >/dev/null 2>&1; }
 has_rabbitmq() { has_command rabbitmq-server || [[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]]; }
 has_c_toolchain() { has_command cc && [[ -e /usr/include/stdlib.h ]]; }
 has_venv() { has_command python3 && python3 -c 'import venv, ensurepip' 2>/dev/null; }
+# Debian's own Python: another one does not see Debian's pika.
+has_pika() { [[ -x /usr/bin/python3 ]] && /usr/bin/python3 -c 'import pika' 2>/dev/null; }
+has_file() { [[ -e "$1" ]]; }
 has_font() { [[ -n "$(find /usr/share/fonts -name '*.ttf' -print -quit 2>/dev/null)" ]]; }
 
 # True where the fixture of tests/src/brokers finds its brokers without Debian's packages.
@@ -73,6 +77,16 @@ need_all() {
             need_brokers
             need chromium has_command chromium
             need fonts-dejavu-core has_font
+            need python3-pika has_pika
+            ;;
+        docs)
+            need python3-venv has_venv
+            need default-jdk-headless has_command javac
+            need librabbitmq-client-java has_file /usr/share/java/amqp-client.jar
+            need libjackson2-databind-java has_file /usr/share/java/jackson-databind.jar
+            need php-cli has_command php
+            need php-amqplib has_file /usr/share/php/PhpAmqpLib/autoload.php
+            need node-typescript has_command tsc
             ;;
         images) need debootstrap has_command debootstrap ;;
         k8s)
@@ -81,7 +95,7 @@ need_all() {
             need prometheus-alertmanager has_command amtool
             need python3-venv has_venv
             ;;
-        *) fail "unknown purpose \"$purpose\": demo, test, images or k8s" ;;
+        *) fail "unknown purpose \"$purpose\": demo, test, docs, images or k8s" ;;
         esac
     done
 }

@@ -87,3 +87,17 @@ fn files_stay_small() {
         .collect();
     assert_eq!(long, Vec::<String>::new());
 }
+
+#[test]
+fn the_readme_shows_the_examples_that_are_checked() {
+    let read = |path: &str| std::fs::read_to_string(project_root().join(path)).expect(path);
+    let readme = read("README.md");
+    for (language, path) in [
+        ("json", "docs/examples/permesso-rinnovato.json"),
+        ("python", "docs/examples/python/publish.py"),
+        ("rust", "docs/examples/rust/publish.rs"),
+    ] {
+        let shown = format!("```{language}\n{}```\n", read(path));
+        assert!(readme.contains(&shown), "README.md does not show {path} as it is");
+    }
+}

@@ -1,6 +1,7 @@
 //! The fleet end to end: real processes, real RabbitMQ, real Redis, the sandbox in the place of IO.
 
 mod doubts;
+mod examples;
 mod faults;
 mod journal;
 mod quota;
