@@ -15,9 +15,11 @@ use crate::domain::Fault;
 use crate::domain::catalogue::{Catalogue, ente_faults};
 use crate::domain::render::{TextFault, Texts};
 use crate::settings::{self, Durability, EXIT_CONFIG, Live, RedisTopology, Settings};
+use crate::shutdown;
 use crate::store::inspect::{Inspector, Weakness};
 use crate::store::{self, Redis, StoreError};
 use crate::telemetry::probes::Health;
+use crate::telemetry::{self, Process};
 use crate::wire::RecipientHash;
 
 /// Name of the readiness condition of the broker.
@@ -80,6 +82,28 @@ pub fn settings(path: Option<&Path>) -> Result<Settings, ExitCode> {
         report(&faults);
         ExitCode::from(EXIT_CONFIG)
     })
+}
+
+/// A service as a process: settings, log, then `run` until a signal asks it to stop. The exit code is 0, or
+/// what [`settings()`] and [`RunError::exit_code`] say.
+pub async fn process<R>(
+    name: Process,
+    config: Option<&Path>,
+    run: impl FnOnce(Settings, CancellationToken) -> R,
+) -> ExitCode
+where
+    R: Future<Output = Result<(), RunError>>,
+{
+    let settings = match settings(config) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    telemetry::start(name, &settings);
+    let ended = match shutdown::on_signal() {
+        Ok(signal) => run(settings, signal).await,
+        Err(error) => Err(error.into()),
+    };
+    ended.map_or_else(|error| error.exit_code(), |()| ExitCode::SUCCESS)
 }
 
 /// The catalogue and the enti, each ente checked against the catalogue.

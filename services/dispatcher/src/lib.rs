@@ -16,9 +16,11 @@ pub mod io_api;
 pub mod journaled;
 pub mod keys;
 pub mod metrics;
+mod process;
 pub mod retry;
 pub mod retry_budget;
 pub mod run;
 pub mod worker;
 
+pub use process::process;
 pub use run::run;

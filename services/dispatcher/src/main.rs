@@ -1,31 +1,8 @@
 //! The `dispatcher` binary.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-
-use clap::Parser;
-use shared::telemetry::Process;
-use shared::{service, shutdown, telemetry};
-
-/// Checks the profile, applies the rate limit, sends to IO, follows the status.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    /// Settings file (TOML); without it the built-in defaults.
-    #[arg(long, env = "PROMEMORIA_CONFIG")]
-    config: Option<PathBuf>,
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let settings = match service::settings(Arguments::parse().config.as_deref()) {
-        Ok(settings) => settings,
-        Err(code) => return code,
-    };
-    telemetry::start(Process::Dispatcher, &settings);
-    let ended = match shutdown::on_signal() {
-        Ok(signal) => dispatcher::run(settings, signal).await,
-        Err(error) => Err(error.into()),
-    };
-    ended.map_or_else(|error| error.exit_code(), |()| ExitCode::SUCCESS)
+    dispatcher::process(std::env::args_os().collect()).await
 }

@@ -8,10 +8,12 @@
 
 pub mod handler;
 pub mod inforce;
+mod process;
 mod redis_sink;
 pub mod run;
 pub mod sink;
 pub mod worker;
 
+pub use process::process;
 pub use run::run;
 pub use sink::FailureSink;

@@ -2,13 +2,15 @@
 //!
 //! `intake` checks and takes events (`shared::take` around the planner), `turn` lets the enti take turns at
 //! emission, `emit` claims what is due and decides what becomes of it, `recover` rebuilds a store that lost
-//! something, `gauges` counts what is armed, `sweep` forgets.
+//! something, `gauges` counts what is armed, `sweep` forgets, `process` is
+//! all of it as a process.
 
 mod emit;
 mod gauges;
 mod inforce;
 mod intake;
 mod metrics;
+mod process;
 mod recover;
 mod sweep;
 mod turn;
@@ -30,6 +32,8 @@ use shared::telemetry::{Health, Known, certificates, probes};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::info;
+
+pub use process::process;
 
 use emit::{Claiming, Emitter};
 use inforce::InForce;
