@@ -10,10 +10,10 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images bench fuzz check k8s-check k8s-write docs docs-check setup
+.PHONY: help demo test test-images bench fuzz check supply-chain k8s-check k8s-write docs docs-check setup
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## the fleet with private brokers and the sandbox; stays until Ctrl-C, ONCE=1 ends by itself
 	@deploy/setup.sh demo
@@ -45,6 +45,9 @@ check: ## format, lints and documentation, all without a warning
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; fi
+
+supply-chain: ## licences, sources, advisories, unused dependencies; compiles its tools once
+	@.ci/supply-chain
 
 k8s-check: ## manifests, alerts, dashboards, runbooks; K8S_CRDS=FOLDER takes the operators' own schemas
 	@k8s/check/run.sh
