@@ -10,7 +10,7 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images bench fuzz check supply-chain k8s-check k8s-write docs docs-check setup
+.PHONY: help demo test test-images images test-drain bench fuzz check supply-chain k8s-check k8s-write docs docs-check setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,14 @@ test-images: ## build the broker images of Debian 12 and 13 and run the tests pa
 		PROMEMORIA_RABBITMQ_IMAGE="promemoria/$${pair%+*}" PROMEMORIA_REDIS_IMAGE="promemoria/$${pair#*+}" \
 		cargo test --locked --package tests; \
 	done
+
+images: ## the container images and their bills of materials, without a registry; the same bytes each time
+	@deploy/setup.sh images
+	@deploy/images/build.sh
+
+test-drain: ## those images, confined, each service stopped under load: nothing lost, nothing twice
+	@tests/images/build.sh debian12
+	@tests/images/drain.sh
 
 bench: ## the fleet against a thin relay of the same hops; some minutes on a quiet machine, ONLY=quota one part
 	@deploy/setup.sh demo

@@ -7,7 +7,7 @@
 # demo    C toolchain and make; RabbitMQ and Redis, unless endpoints or Docker images are given
 # test    C toolchain and make; RabbitMQ, Redis, Chromium for the inbox page, and Python with pika for its example
 # docs    Python with venv; what the client examples in Java, PHP and TypeScript are compiled and run with
-# images  debootstrap, for tests/images/build.sh
+# images  debootstrap and Python, for tests/images/build.sh and deploy/images/build.sh
 # k8s     promtool, amtool, and Python with venv, for k8s/check (its other tools come by pip)
 #
 # --check installs nothing: it prints what is missing and exits 1 if something is.
@@ -88,7 +88,10 @@ need_all() {
             need php-amqplib has_file /usr/share/php/PhpAmqpLib/autoload.php
             need node-typescript has_command tsc
             ;;
-        images) need debootstrap has_command debootstrap ;;
+        images)
+            need debootstrap has_command debootstrap
+            need python3 has_command python3
+            ;;
         k8s)
             need make has_command make
             need prometheus has_command promtool

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Builds the broker images of the integration tests from Debian's packages; no image registry is needed.
 #
-#   tests/images/build.sh [--force] [debian12|debian13|all]     default: all
+#   tests/images/build.sh [--force] [--base] [debian12|debian13|all]     default: all
 #
 #   debian12   promemoria/rabbitmq:debian12 (3.10), promemoria/redis:debian12 (7.0)
 #   debian13   promemoria/rabbitmq:debian13 (4.0),  promemoria/redis:debian13 (8.0),
 #              promemoria/valkey:debian13 (8.1)
 #
-# An image whose recipe has not changed is left as it is; --force builds it again.
+# An image whose recipe has not changed is left as it is; --force builds it again. --base stops after the bare
+# Debian below them, promemoria/base:debian12 or :debian13.
 #
 # Needs Docker, debootstrap (deploy/setup.sh images) and root, or sudo.
 # Packages come from the Debian mirror of this machine's own apt configuration, with its proxy.
@@ -146,10 +147,15 @@ report() { # KIND GENERATION
 
 main() {
     force=no
-    if [[ "${1:-}" == --force ]]; then
-        force=yes
+    local base_only=no
+    while [[ "${1:-}" == --* ]]; do
+        case "$1" in
+        --force) force=yes ;;
+        --base) base_only=yes ;;
+        *) fail "unknown option \"$1\"" ;;
+        esac
         shift
-    fi
+    done
     local generations=("${1:-all}") generation kind
     [[ ${generations[0]} == all ]] && generations=(debian12 debian13)
     codename "${generations[0]}" >/dev/null
@@ -158,6 +164,7 @@ main() {
     find_mirrors
     for generation in "${generations[@]}"; do
         build_base "$generation"
+        [[ $base_only == no ]] || continue
         for kind in $(images_of "$generation"); do
             build_image "$kind" "$generation"
             report "$kind" "$generation"
