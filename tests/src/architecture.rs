@@ -41,12 +41,13 @@ fn users_of(name: &str, folders: &[&str], allowed: &[&str]) -> Vec<String> {
         .collect()
 }
 
-const FLEET: [&str; 6] = [
+const FLEET: [&str; 7] = [
     "shared/src",
     "services/scheduler/src",
     "services/renderer/src",
     "services/dispatcher/src",
     "services/promemoria/src",
+    "services/fleet/src",
     "services/sandbox/src",
 ];
 
