@@ -12,10 +12,25 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The machine's clock.
+    /// The machine's clock. In a test build `PROMEMORIA_TEST_CLOCK_AHEAD_MS` sets it wrong.
     #[must_use]
     pub fn system() -> Self {
-        Self::default()
+        let clock = Self::default();
+        #[cfg(feature = "virtual-time")]
+        if let Some(ahead) =
+            std::env::var("PROMEMORIA_TEST_CLOCK_AHEAD_MS").ok().and_then(|ms| ms.parse().ok())
+        {
+            clock.set_offset_ms(ahead);
+        }
+        clock
+    }
+
+    /// Whether this clock and the store's may differ: only in a test build, whose tests move the store's,
+    /// and not there either where `PROMEMORIA_TEST_CLOCKS=agree` asks for the comparison.
+    #[must_use]
+    pub fn may_differ() -> bool {
+        cfg!(feature = "virtual-time")
+            && std::env::var_os("PROMEMORIA_TEST_CLOCKS").is_none_or(|clocks| clocks != "agree")
     }
 
     /// The present instant.

@@ -8,6 +8,7 @@ pub mod broker;
 pub mod clock;
 #[cfg(feature = "testing")]
 pub mod corpus;
+pub mod crash;
 pub mod domain;
 pub mod journal;
 pub mod outbox;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use shared::broker::topology::{DISPATCH_QUEUE, FOLLOW_QUEUE};
 use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
 use shared::clock::Clock;
+use shared::crash_point;
 use shared::outbox::Outbox;
 use shared::store::ledger::Ledger;
 use shared::store::quota::QuotaStore;
@@ -124,6 +125,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti, P: Publisher> Worker<A, L, Q, 
                 }
             }
         }
+        crash_point!("dispatcher.told");
         if !delivery.ack() {
             info!("delivery settled too late, it comes again");
         }

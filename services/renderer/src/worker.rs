@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 use shared::broker::topology::{DISPATCH, RENDER_QUEUE, WORK};
 use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
 use shared::clock::Clock;
+use shared::crash_point;
 use shared::domain::catalogue::InDubbio;
 use shared::domain::render::RenderError;
 use shared::telemetry::{FleetMetrics, Health};
@@ -100,6 +101,7 @@ impl<P: Publisher, S: FailureSink> Parts<P, S> {
             }
             self.metrics.stage_duration.with_label_values(&["render"]).observe(begun.elapsed().as_secs_f64());
         }
+        crash_point!("renderer.written");
         self.forward(written, bodies).await;
         for (delivery, verdict) in rest {
             match verdict {
@@ -115,6 +117,7 @@ impl<P: Publisher, S: FailureSink> Parts<P, S> {
         let mut wait = BACKOFF.0;
         while !deliveries.is_empty() {
             let results = self.publisher.publish_all(bodies.clone()).await;
+            crash_point!("renderer.published");
             let (mut left, mut left_bodies) = (Vec::new(), Vec::new());
             for ((delivery, body), result) in deliveries.into_iter().zip(bodies).zip(results) {
                 match result {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use shared::arrival::context;
 use shared::broker::{Outgoing, Publisher, topology};
+use shared::crash_point;
 use shared::domain::case::{Case, Motivo, Planned};
 use shared::domain::catalogue::{Catalogue, InDubbio, Ruling};
 use shared::domain::ente::Ente;
@@ -94,6 +95,9 @@ impl<P: Publisher> Emitter<P> {
         let (claiming, begun) = (self.claiming, Instant::now());
         let claim = self.store().claim(&ente.id, claiming.limit, claiming.lease_ms, most).await?;
         let count = claim.entries.len();
+        if count > 0 {
+            crash_point!("emit.claimed");
+        }
         let mut steps = Vec::with_capacity(count);
         for entry in claim.entries {
             if entry.member.kind == Kind::Replan {
@@ -258,6 +262,9 @@ impl<P: Publisher> Emitter<P> {
         let confirmed = self.outbox.publish(works).await;
         if confirmed > 0 {
             warn!(ente, unconfirmed = confirmed, "due work was not confirmed, its lease brings it back");
+        }
+        if !steps.is_empty() {
+            crash_point!("emit.published");
         }
         for step in steps {
             if step.outcomes.is_empty() || self.outbox.tell(step.outcomes).await {

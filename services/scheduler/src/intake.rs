@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
 use shared::clock::Clock;
+use shared::crash_point;
 use shared::domain::event::{CaseEvent, Refusal};
 use shared::journal::event_line;
 use shared::outbox::Outbox;
@@ -100,10 +101,12 @@ impl<P: Publisher> Intake<P> {
     }
 
     async fn take(&self, delivery: Delivery, event: &CaseEvent, shutdown: &CancellationToken) {
+        crash_point!("intake.received");
         let mut first = true;
         loop {
             let begun = Instant::now();
             let Some(taken) = self.taken(event, shutdown).await else { break };
+            crash_point!("intake.committed");
             let (result, outcomes, line) = match taken {
                 Taken::New(outcomes, at_ms) => ("accepted", outcomes, Some(at_ms)),
                 // Only a redelivery can mean that its outcomes were not told, and its line not written.
@@ -126,6 +129,7 @@ impl<P: Publisher> Intake<P> {
                 break;
             }
             if line.is_none() || begun.elapsed() < LINE_IN_TIME {
+                crash_point!("intake.told");
                 settled(delivery.ack());
                 return;
             }

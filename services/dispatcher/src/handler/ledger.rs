@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use shared::crash_point;
 use shared::store::StoreError;
 use shared::store::ledger::{History, Ledger, Settled, Settlement};
 use shared::store::quota::QuotaStore;
@@ -71,6 +72,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         };
         let settled =
             self.patiently(Stage::After, || self.parts.ledger.settle(subject.message, &settlement)).await;
+        crash_point!("dispatcher.settled");
         let (message_key, attempt) = (&subject.message.chiave, subject.message.attempt);
         match settled {
             Ok(Settled::Recorded) => {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shared::crash_point;
 use shared::domain::ente::{Ente, ServizioEnte};
 use shared::store::ledger::{Fence, Intent, Ledger, Settlement};
 use shared::store::quota::QuotaStore;
@@ -93,10 +94,13 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
             return Err(Step::End(End::GiveBack));
         }
         self.in_time(request)?;
+        crash_point!("dispatcher.before-fence");
         self.pass_the_fence(request).await?;
+        crash_point!("dispatcher.fenced");
         let token = if token.is_fresh() { token } else { sender.account.call(Priority::Submit).await? };
         let call =
             self.timed(message, "submit_message", self.parts.api.submit(&sender.key.secret, request)).await;
+        crash_point!("dispatcher.answered");
         drop(turn);
         let blame = match call.answer {
             SubmitAnswer::NotSent | SubmitAnswer::Retryable | SubmitAnswer::Unknown(_) => {

@@ -1,0 +1,120 @@
+//! Crash points: named places at which a test has a process end, panic or freeze.
+//!
+//! [`crash_point!`](crate::crash_point) marks a place. Without the cargo feature `crash-points`, which only
+//! the package `tests` turns on, the macro is empty: a release has neither the code nor the names.
+//! With it, the environment says what happens:
+//!
+//! ```text
+//! PROMEMORIA_CRASH_POINT=<name>[:<n>[:<abort|panic|stop>]]
+//! ```
+//!
+//! At the `n`th time (from 1, the default) that the process comes to that place, it aborts (the default),
+//! panics in that task, or stops as under `SIGSTOP` until somebody sends `SIGCONT`.
+
+/// A place at which a test may have the process end. Empty without the feature `crash-points`.
+#[cfg(feature = "crash-points")]
+#[macro_export]
+macro_rules! crash_point {
+    ($name:literal) => {
+        $crate::crash::reached($name)
+    };
+}
+
+/// A place at which a test may have the process end. Empty without the feature `crash-points`.
+#[cfg(not(feature = "crash-points"))]
+#[macro_export]
+macro_rules! crash_point {
+    ($name:literal) => {};
+}
+
+#[cfg(feature = "crash-points")]
+pub use armed::reached;
+
+#[cfg(feature = "crash-points")]
+mod armed {
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// What happens at the place.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Deed {
+        Abort,
+        Panic,
+        Stop,
+    }
+
+    /// The place that the environment names.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Armed {
+        name: String,
+        at: u32,
+        deed: Deed,
+    }
+
+    static ARMED: LazyLock<Option<Armed>> =
+        LazyLock::new(|| Armed::read(&std::env::var("PROMEMORIA_CRASH_POINT").ok()?));
+
+    /// How often the armed place was reached.
+    static REACHED: AtomicU32 = AtomicU32::new(0);
+
+    impl Armed {
+        fn read(text: &str) -> Option<Self> {
+            let mut parts = text.split(':');
+            let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
+            let at = parts.next().map_or(Some(1), |at| at.parse().ok())?;
+            let deed = match parts.next() {
+                None | Some("abort") => Deed::Abort,
+                Some("panic") => Deed::Panic,
+                Some("stop") => Deed::Stop,
+                Some(_) => return None,
+            };
+            Some(Self { name, at, deed })
+        }
+    }
+
+    /// What [`crash_point!`](crate::crash_point) calls.
+    ///
+    /// # Panics
+    /// If the environment asks for it.
+    pub fn reached(name: &str) {
+        let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else { return };
+        if REACHED.fetch_add(1, Ordering::SeqCst) + 1 != armed.at {
+            return;
+        }
+        // The tests look for this line: a crash that came from elsewhere is none of theirs.
+        eprintln!("crash point {name}");
+        match armed.deed {
+            Deed::Abort => std::process::abort(),
+            Deed::Panic => panic!("crash point {name}"),
+            Deed::Stop => stop(),
+        }
+    }
+
+    /// Freezes the whole process. The signal reaches every thread, this one before `kill` returns.
+    fn stop() {
+        let id = std::process::id().to_string();
+        let sent = std::process::Command::new("kill").args(["-STOP", &id]).status();
+        if !sent.is_ok_and(|status| status.success()) {
+            // Going on as if nothing were would look like a fault that was withstood.
+            eprintln!("the process could not be stopped");
+            std::process::abort();
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn the_environment_names_place_time_and_deed() {
+            let armed = |name: &str, at, deed| Some(Armed { name: name.to_owned(), at, deed });
+            assert_eq!(Armed::read("a.b"), armed("a.b", 1, Deed::Abort));
+            assert_eq!(Armed::read("a.b:3"), armed("a.b", 3, Deed::Abort));
+            assert_eq!(Armed::read("a.b:2:panic"), armed("a.b", 2, Deed::Panic));
+            assert_eq!(Armed::read("a.b:1:stop"), armed("a.b", 1, Deed::Stop));
+            for bad in ["", ":1", "a.b:x", "a.b:1:sleep"] {
+                assert_eq!(Armed::read(bad), None, "{bad}");
+            }
+        }
+    }
+}
