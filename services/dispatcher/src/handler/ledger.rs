@@ -86,10 +86,12 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
                 verdict::of(subject, &other, &self.parts.hash)
             }
             Ok(Settled::Stale) => {
-                if is_sent(&settlement) {
-                    error!(%message_key, attempt, "sent by an emission that was superseded");
+                if !is_sent(&settlement) {
+                    return End::Ack.into();
                 }
-                End::Ack.into()
+                // IO made it: the ente must know of this one too, whatever becomes of the other.
+                error!(%message_key, attempt, "sent by an emission that was superseded");
+                verdict::superseded(subject, &settlement, &self.parts.hash)
             }
             Err(end) => {
                 if is_sent(&settlement) {

@@ -82,6 +82,16 @@ pub(super) fn of(subject: Subject<'_>, settlement: &Settlement, hash: &Recipient
     Verdict { outcomes, end }
 }
 
+/// The verdict on a message that IO made after another emission of it had begun: a telling of its own beside
+/// that of the other, named by its `io_id`.
+pub(super) fn superseded(subject: Subject<'_>, settlement: &Settlement, hash: &RecipientHash) -> Verdict {
+    let outcomes = outcome(subject, settlement, hash).map(|outcome| {
+        let io_id = outcome.data.get("io_id").and_then(|id| id.as_str()).unwrap_or("-").to_owned();
+        outcome.telling(&io_id)
+    });
+    Verdict { outcomes: outcomes.into_iter().collect(), end: End::Ack }
+}
+
 /// The outcome of contract.md section 5, if it has one.
 fn outcome(subject: Subject<'_>, settlement: &Settlement, hash: &RecipientHash) -> Option<Outcome> {
     let outcome =

@@ -437,8 +437,19 @@ async fn what_the_ledger_knows_better_is_told_in_its_place() {
     };
     world.settled.lock().unwrap().push_back(Ok(Settled::Already(sent)));
     assert_eq!(outcome(&dispatch(&handler, json!({})).await).1["io_id"], "IO-0");
+    world.profiles.lock().unwrap().push_back(ProfileAnswer::NotFound);
     world.settled.lock().unwrap().push_back(Ok(Settled::Stale));
     assert_eq!(dispatch(&handler, json!({})).await, End::Ack.into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sending_by_a_superseded_emission_is_told_as_one_of_its_own() {
+    let (handler, world) = handler();
+    let usual = dispatch(&handler, json!({})).await;
+    world.settled.lock().unwrap().push_back(Ok(Settled::Stale));
+    let late = dispatch(&handler, json!({})).await;
+    assert_eq!((outcome(&late).0, &outcome(&late).1["io_id"]), ("messaggio.inviato", &json!("IO-1")));
+    assert_ne!(late.outcomes[0].id(), usual.outcomes[0].id(), "no repetition of the other's");
 }
 
 #[tokio::test(start_paused = true)]
