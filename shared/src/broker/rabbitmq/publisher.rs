@@ -1,7 +1,7 @@
 //! The publisher: offers a message until the broker has it, refuses it, or time is up.
 
 use std::{
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     confirms::{self, Exit, Reply, Request, Verdict},
-    connection::{Backoff, Live, Session, Shared, jittered, next_session},
+    connection::{Backoff, Live, Session, Shared, chain, jittered, next_session},
     properties::Envelope,
 };
 use crate::broker::{BrokerError, Outgoing, Publisher, State};
@@ -111,7 +111,16 @@ impl Publisher for RabbitPublisher {
 /// broker is closed; what was taken in by then is still published.
 pub(super) async fn run(shared: Arc<Shared>, mut live: Live, mut intake: mpsc::Receiver<Request>) {
     let mut backoff = Backoff::default();
+    let mut last: Weak<Session> = Weak::new();
     while let Some(session) = next_session(&mut live, &shared.drain).await {
+        // Another channel on the same connection: an exchange or binding may be gone. Declare it again if
+        // that is ours to do.
+        if last.ptr_eq(&Arc::downgrade(&session))
+            && let Err(error) = shared.ensure_topology(&session).await
+        {
+            tracing::warn!(error = %chain(&error), "topology not as it should be");
+        }
+        last = Arc::downgrade(&session);
         let channel = match open_channel(&session).await {
             Ok(channel) => channel,
             Err(error) => {
