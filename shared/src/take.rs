@@ -6,6 +6,7 @@ use crate::domain::case::PersonKey;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::ente::Ente;
 use crate::domain::event::CaseEvent;
+use crate::domain::plan::LOOKED_AT_AGAIN;
 use crate::store::cases::encode;
 use crate::store::keys::{CaseId, event_key};
 use crate::store::{Books, Commit, Committed, Loaded, StoreError};
@@ -95,6 +96,9 @@ impl<B: Books> Taker<B> {
 
     /// Looks at a case again: facts of its persons came, a notice went otherwise than planned. Returns the
     /// outcomes; none if somebody else changed the case meanwhile.
+    ///
+    /// Where nothing changes, an earlier look may have changed it and died before it told: what no event
+    /// of the case's own changed last is told again, with the ids that it had.
     pub async fn look_again(
         &self,
         catalogue: &Catalogue,
@@ -110,7 +114,7 @@ impl<B: Books> Taker<B> {
         };
         let facts: Vec<_> = loaded.persons.iter().map(|(facts, _)| facts.clone()).collect();
         let Some((case, actions)) = look_again(&ctx, &unit.case, &facts, &|slot| unit.progress(slot)) else {
-            return Ok(Some(Vec::new()));
+            return Ok(Some(told_again(&ctx, &unit.case, &id, LOOKED_AT_AGAIN, &self.hash)));
         };
         let told = outcomes(&ctx, &case, &id, &actions, &self.hash);
         let commit =

@@ -22,6 +22,7 @@ use shared::wire::{FollowRequest, Outcome, RecipientHash, RenderRequest, VERSION
 use tracing::{error, warn};
 
 use crate::metrics::Metrics;
+use crate::stranded::{self, Stranded};
 
 /// How many entries of an ente may be on their way to IO, and how they are claimed.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +67,8 @@ enum After {
     Done,
     /// It is in doubt; what happens to it, and after how many milliseconds.
     Rule(Ruling, i64),
+    /// It goes back into the schedule, to come again after so many milliseconds.
+    Back(i64),
 }
 
 /// What an entry leads to.
@@ -85,12 +88,13 @@ impl<P: Publisher> Emitter<P> {
         &self.taker.hash
     }
 
-    /// Claims and emits once; returns how many entries there were and the store's clock.
+    /// Claims and emits once, as [`CaseStore::claim`] has it for the most in flight and our clock; returns how
+    /// many entries there were and the store's clock.
     pub(crate) async fn emit(
         &self,
         catalogue: &Catalogue,
         ente: &Ente,
-        most: usize,
+        most: (usize, Option<i64>),
     ) -> Result<(usize, i64), StoreError> {
         let (claiming, begun) = (self.claiming, Instant::now());
         let claim = self.store().claim(&ente.id, claiming.limit, claiming.lease_ms, most).await?;
@@ -105,12 +109,10 @@ impl<P: Publisher> Emitter<P> {
                 continue;
             }
             let servizio = entry.case.as_ref().map(|case| case.servizio.clone()).unwrap_or_default();
-            match context(catalogue, ente, &servizio, claim.now_ms) {
-                Some(ctx) => steps.push(self.step(&ctx, entry, claim.standard_only)),
-                None => {
-                    warn!(ente = %ente.id, servizio, "due work of a service that is not in the catalogue");
-                }
-            }
+            steps.push(match context(catalogue, ente, &servizio, claim.now_ms) {
+                Some(ctx) => self.step(&ctx, entry, claim.standard_only),
+                None => self.stranded(ente, entry, (&servizio, claim.now_ms)),
+            });
         }
         self.store().fell_due(&ente.id, &timers_among(&steps)).await?;
         self.carry_out(&ente.id, steps).await?;
@@ -127,6 +129,7 @@ impl<P: Publisher> Emitter<P> {
         let persons = entry.case.as_ref().map(|case| case.persons.clone()).unwrap_or_default();
         match self.taker.look_again(catalogue, ente, (entry.member.case, &persons), None).await {
             Ok(told) => {
+                crash_point!("look-again.committed");
                 let told = match told {
                     Some(told) => self.outbox.tell(told).await,
                     None => false,
@@ -143,6 +146,19 @@ impl<P: Publisher> Emitter<P> {
             }
         };
         Ok(())
+    }
+
+    fn stranded(&self, ente: &Ente, entry: Claimed, (servizio, now_ms): (&str, i64)) -> Step {
+        error!(ente = %ente.id, servizio, "due work of a service that is not in the catalogue");
+        let (outcomes, after) = match stranded::decide(&ente.id, &entry, now_ms, self.hash()) {
+            Stranded::Waits => (vec![], After::Back(stranded::NEXT_LOOK_MS)),
+            Stranded::Fails(outcome) => {
+                (vec![*outcome], After::Finish(format!("fallito|{}", stranded::CODE)))
+            }
+            Stranded::Stays => (vec![], After::Nothing),
+            Stranded::Ends => (vec![], After::Done),
+        };
+        Step { entry, work: None, outcomes, after }
     }
 
     fn step(&self, ctx: &Context<'_>, entry: Claimed, standard_only: bool) -> Step {
@@ -279,6 +295,7 @@ impl<P: Publisher> Emitter<P> {
             After::Nothing => true,
             After::Finish(what) => self.store().finish(ente, entry, &what).await?,
             After::Done => self.store().done(ente, entry).await?,
+            After::Back(ms) => self.store().put_back(ente, entry, ms).await?,
             After::Rule(ruling, ms) => self.store().rule(ente, entry, LEASE_ENDED, (ruling, ms)).await?,
         };
         if !ours {

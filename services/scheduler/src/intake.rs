@@ -1,5 +1,6 @@
 //! Intake: every delivery of `promemoria.events` ends taken, known, or refused where an operator sees it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::inforce::InForce;
 use crate::metrics::Metrics;
@@ -58,14 +59,20 @@ impl<P: Publisher> Intake<P> {
     ) {
         let lanes: Vec<_> = (0..LANES).map(|_| self.lane(&shutdown, &in_hand)).collect();
         while let Some(Some(delivery)) = shutdown.run_until_cancelled(deliveries.next()).await {
-            match self.check(&delivery) {
+            // A panic ends this event's try: what is dropped comes again, and in the end to the dead letters.
+            let Ok(checked) = catch_unwind(AssertUnwindSafe(|| self.check(&delivery))) else { continue };
+            match checked {
                 Ok(event) => {
                     let lane = &lanes[lane_of(&event)];
                     if lane.send((delivery, event)).await.is_err() {
                         break; // the lane ended: only shutdown does that
                     }
                 }
-                Err(refusal) => self.refuse(delivery, &refusal, &shutdown).await,
+                Err(refusal) => {
+                    // Beside the lanes: dead letters without a queue must not hold up what is good.
+                    let (intake, shutdown) = (Arc::clone(&self), shutdown.clone());
+                    in_hand.spawn(async move { intake.refuse(delivery, &refusal, &shutdown).await });
+                }
             }
         }
         deliveries.stop().await;
@@ -78,11 +85,16 @@ impl<P: Publisher> Intake<P> {
         in_hand: &TaskTracker,
     ) -> mpsc::Sender<(Delivery, CaseEvent)> {
         let (sender, mut receiver) = mpsc::channel::<(Delivery, CaseEvent)>(8);
-        let (intake, shutdown) = (Arc::clone(self), shutdown.clone());
+        let (intake, shutdown, tracker) = (Arc::clone(self), shutdown.clone(), in_hand.clone());
         in_hand.spawn(async move {
             while let Some((delivery, event)) = receiver.recv().await {
                 let begun = Instant::now();
-                intake.take(delivery, &event, &shutdown).await;
+                let (taking, shutdown) = (Arc::clone(&intake), shutdown.clone());
+                // A task of its own: a panic ends this event's try and not the lane.
+                let taking = tracker.spawn(async move { taking.take(delivery, &event, &shutdown).await });
+                if taking.await.is_err() {
+                    error!("taking an event panicked, it comes again");
+                }
                 intake.metrics.stage("intake", begun.into_std());
             }
         });

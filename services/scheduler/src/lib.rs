@@ -12,6 +12,7 @@ mod intake;
 mod metrics;
 mod process;
 mod recover;
+mod stranded;
 mod sweep;
 mod turn;
 mod wake;
@@ -31,7 +32,7 @@ use shared::take::Taker;
 use shared::telemetry::{Health, Known, certificates, probes};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::info;
+use tracing::{error, info};
 
 pub use process::process;
 
@@ -125,7 +126,7 @@ impl Service {
             clock: clock.clone(),
         });
         let deliveries = broker.subscribe(topology::EVENTS_QUEUE, self.settings.amqp.prefetch);
-        in_hand.spawn(intake.run(deliveries, shutdown.clone(), in_hand.clone()));
+        vital(intake.run(deliveries, shutdown.clone(), in_hand.clone()), shutdown, in_hand);
         let emitting = Arc::new(AtomicBool::new(false));
         for _ in 0..self.settings.scheduler.claim_loops.max(1) {
             let turn = Turn {
@@ -137,7 +138,7 @@ impl Service {
                 health: Arc::clone(&self.health),
                 emitting: Arc::clone(&emitting),
             };
-            in_hand.spawn(turn.run(shutdown.clone()));
+            vital(turn.run(shutdown.clone()), shutdown, in_hand);
         }
         let sweep = self.sweep(&taker).run();
         let stop = shutdown.clone();
@@ -178,4 +179,20 @@ impl Service {
             resend_after_ms: millis(self.settings.io.resend_after),
         }
     }
+}
+
+/// Runs a loop without which the process would be up and mute: if it panics the process ends in order, and
+/// whoever keeps it running starts another.
+fn vital(
+    work: impl Future<Output = ()> + Send + 'static,
+    shutdown: &CancellationToken,
+    in_hand: &TaskTracker,
+) {
+    let (working, shutdown) = (in_hand.spawn(work), shutdown.clone());
+    in_hand.spawn(async move {
+        if working.await.is_err() {
+            error!("a loop panicked, the process ends");
+            shutdown.cancel();
+        }
+    });
 }

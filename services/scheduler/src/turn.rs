@@ -65,7 +65,7 @@ impl<P: Publisher> Turn<P> {
             for place in 0..candidates.len() {
                 let ente = candidates[(first + place) % candidates.len()];
                 let most = in_flight.get(&ente.id).copied().unwrap_or(0);
-                match self.emitter.emit(&snapshot.catalogue, ente, most).await {
+                match self.emitter.emit(&snapshot.catalogue, ente, (most, self.clock_ms())).await {
                     Ok((count, now_ms)) => {
                         if !self.compare_clocks(now_ms) {
                             break;
@@ -111,6 +111,11 @@ impl<P: Publisher> Turn<P> {
                 false
             }
         }
+    }
+
+    /// This process's clock for a claim; none where the two may differ.
+    fn clock_ms(&self) -> Option<i64> {
+        (!Clock::may_differ()).then(|| self.clock.now().timestamp_millis())
     }
 
     fn compare_clocks(&self, store_ms: i64) -> bool {

@@ -254,22 +254,24 @@ impl CaseStore {
         Ok(())
     }
 
-    /// Claims up to `limit` due entries of an ente for `lease_ms`, keeping at most `most` in flight.
+    /// Claims up to `limit` due entries of an ente for `lease_ms`, keeping at most `most` in flight; none if
+    /// the store's clock is more than 30 s from `clock_ms`, Unix milliseconds.
     pub async fn claim(
         &self,
         ente: &str,
         limit: usize,
         lease_ms: i64,
-        most: usize,
+        (most, clock_ms): (usize, Option<i64>),
     ) -> Result<Claim, StoreError> {
         let mut call = self.redis.scripts.claim.prepare_invoke();
         call.key(self.redis.ente(ente)).arg(limit).arg(lease_ms).arg(most).arg(self.least(ente));
+        call.arg(clock_ms.map_or_else(String::new, |ms| ms.to_string()));
         let (now_ms, standard, in_flight, entries, mark): StoredClaim = self.redis.run(&call).await?;
         if mark < 0 {
             self.redis.marks().lost(ente);
             return Err(StoreError::Lost);
         }
-        if self.guarded {
+        if self.guarded && mark > 0 {
             self.redis.marks().whole(ente, mark);
         }
         let entries = entries.into_iter().filter_map(|(member, due, emission, blob, progress)| {

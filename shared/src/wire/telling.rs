@@ -117,12 +117,16 @@ fn recipient_of<'a>(case: &'a Case, planned: &Planned) -> Option<&'a crate::doma
 /// Names a planned message for the queues and the outcomes.
 #[must_use]
 pub fn message_ref(ctx: &Context<'_>, case: &Case, case_id: &[u8; 12], planned: &Planned) -> MessageRef {
+    reference(&ctx.ente.id, case, case_id, planned)
+}
+
+fn reference(ente: &str, case: &Case, case_id: &[u8; 12], planned: &Planned) -> MessageRef {
     MessageRef {
-        ente: ctx.ente.id.clone(),
+        ente: ente.to_owned(),
         servizio: case.servizio.clone(),
         pratica: case.pratica.clone(),
         messaggio: planned.rule.clone(),
-        chiave: message_key(&ctx.ente.id, case, case_id, planned),
+        chiave: message_key(ente, case, case_id, planned),
         evento: planned.event.clone(),
         caso: hex(case_id),
         slot: planned.slot,
@@ -168,6 +172,18 @@ pub fn given_up(
     code: (&str, &RecipientHash),
 ) -> Outcome {
     let outcome = about(ctx, case, case_id, planned, "messaggio.fallito");
+    addressed(outcome, case, planned, code.1).with("codice", code.0)
+}
+
+/// The outcome of a planned message or office timer whose service is not in the catalogue any more: given up,
+/// with a code and the keyed hash (`messaggio.fallito`).
+#[must_use]
+pub fn given_up_unserved(
+    ente: &str,
+    (case, case_id, planned): (&Case, &[u8; 12], &Planned),
+    code: (&str, &RecipientHash),
+) -> Outcome {
+    let outcome = Outcome::of_message("messaggio.fallito", &reference(ente, case, case_id, planned));
     addressed(outcome, case, planned, code.1).with("codice", code.0)
 }
 

@@ -168,12 +168,12 @@ impl Real {
             Event::Cancelled => return Some(self.commit(Action::Cancel { slot: 0 }).await),
             Event::Claimed => {
                 self.let_come("due").await;
-                self.cases.claim(&self.ente, 10, LONG_MS, 1_000).await.unwrap();
+                self.cases.claim(&self.ente, 10, LONG_MS, (1_000, None)).await.unwrap();
             }
             Event::LeaseEnded => {
                 self.let_come("fly").await;
                 // No room: what is due stays due, as it does behind a long queue.
-                self.cases.claim(&self.ente, 10, LONG_MS, 0).await.unwrap();
+                self.cases.claim(&self.ente, 10, LONG_MS, (0, None)).await.unwrap();
             }
             Event::Fenced(emission, token) => {
                 let intent = Intent { token: token.clone(), lasts: LONG };

@@ -232,7 +232,7 @@ async fn a_service_uses_its_own_commands_on_the_fleets_keys_only() {
     let scheduler = redis(Role::Scheduler).await;
     commit_two(&scheduler, "alfa").await.unwrap();
     let cases = CaseStore::new(scheduler.clone());
-    let claim = cases.claim("alfa", 10, 60_000, 100).await.unwrap();
+    let claim = cases.claim("alfa", 10, 60_000, (100, None)).await.unwrap();
     assert_eq!((claim.entries.len(), cases.armed("alfa").await.unwrap().len()), (2, 1));
     cases.fell_due("alfa", &std::iter::once(("promemoria".to_owned(), 2)).collect()).await.unwrap();
     let dispatcher = redis(Role::Dispatcher).await;

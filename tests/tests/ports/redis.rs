@@ -52,7 +52,7 @@ async fn works(redis: &Redis, what: &str) {
     until(what, async || match redis.now_ms().await {
         Ok(_) => {
             let cases = shared::store::CaseStore::new(redis.clone());
-            cases.claim(&ente, 1, 1_000, 1).await.map(drop).map_err(|error| format!("{error:?}"))
+            cases.claim(&ente, 1, 1_000, (1, None)).await.map(drop).map_err(|error| format!("{error:?}"))
         }
         Err(error) => Err(format!("{error:?}")),
     })
@@ -170,7 +170,7 @@ async fn a_demoted_server_is_left_for_the_new_master() {
     contract(&redis, "before").await;
     command(replica, &["REPLICAOF", "NO", "ONE"]).await.unwrap();
     command(master, &["REPLICAOF", "127.0.0.1", &replica.to_string()]).await.unwrap();
-    let refused = shared::store::CaseStore::new(redis.clone()).claim("before", 1, 1_000, 1).await;
+    let refused = shared::store::CaseStore::new(redis.clone()).claim("before", 1, 1_000, (1, None)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     proxy.lead_to(&format!("127.0.0.1:{replica}"));
     works(&redis, "the new master").await;
@@ -211,7 +211,7 @@ async fn a_full_memory_stops_intake_and_not_emission() {
     let refused = commit_two(&redis, "altro").await;
     assert!(matches!(&refused, Err(StoreError::Refused { code }) if code == "OOM"), "{refused:?}");
     let cases = shared::store::CaseStore::new(redis.clone());
-    assert_eq!(cases.claim("pieno", 10, 60_000, 100).await.unwrap().entries.len(), 2);
+    assert_eq!(cases.claim("pieno", 10, 60_000, (100, None)).await.unwrap().entries.len(), 2);
     send_one(&redis, "pieno").await;
 }
 

@@ -42,18 +42,18 @@ pub(crate) async fn contract(redis: &Redis, ente: &str) {
     assert!((redis.now_ms().await.unwrap() - now_ms).abs() < 60_000);
     assert_eq!(cases.armed(ente).await.unwrap(), BTreeMap::from([("promemoria".to_owned(), 2)]));
 
-    let claim = cases.claim(ente, 10, 60_000, 100).await.unwrap();
+    let claim = cases.claim(ente, 10, 60_000, (100, None)).await.unwrap();
     assert_eq!(
         claim.entries.iter().map(|it| (it.member.slot, it.emission)).collect::<Vec<_>>(),
         [(1, 1), (2, 1)]
     );
     cases.fell_due(ente, &BTreeMap::from([("promemoria".to_owned(), 2)])).await.unwrap();
     assert_eq!(cases.armed(ente).await.unwrap()["promemoria"], 0);
-    assert!(cases.claim(ente, 10, 60_000, 100).await.unwrap().entries.is_empty(), "they are ours");
+    assert!(cases.claim(ente, 10, 60_000, (100, None)).await.unwrap().entries.is_empty(), "they are ours");
 
     send_one(redis, ente).await;
     RedisLedger::new(redis.clone()).standard_for(ente, Duration::from_mins(1)).await.unwrap();
-    assert!(cases.claim(ente, 1, 1_000, 10).await.unwrap().standard_only);
+    assert!(cases.claim(ente, 1, 1_000, (10, None)).await.unwrap().standard_only);
     assert!(cases.rule(ente, &claim.entries[1], "timeout", (Ruling::Hold, 0)).await.unwrap());
     decide_other(redis, ente).await;
     budget(redis, ente).await;

@@ -51,7 +51,7 @@ pub(crate) fn rent(id: &str, now: DateTime<Utc>) -> Value {
 /// Puts the message that is due now in doubt, as a dispatcher does that gets no answer.
 pub(crate) async fn put_in_doubt(redis: &Redis) {
     let cases = CaseStore::new(redis.clone());
-    let claim = cases.claim(ENTE, 10, 60_000, 100).await.unwrap();
+    let claim = cases.claim(ENTE, 10, 60_000, (100, None)).await.unwrap();
     let entry = claim.entries.iter().find(|entry| entry.case.is_some()).expect("something is due");
     assert!(cases.rule(ENTE, entry, "timeout", (Ruling::Hold, 0)).await.unwrap());
 }

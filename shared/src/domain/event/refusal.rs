@@ -39,11 +39,13 @@ pub enum RefusalCode {
     Render,
     /// Every attempt failed.
     Attempts,
+    /// A message's service left the catalogue.
+    Service,
 }
 
 impl RefusalCode {
     /// All of them, in the order of checking.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Size,
         Self::ContentType,
         Self::Json,
@@ -60,6 +62,7 @@ impl RefusalCode {
         Self::Conflict,
         Self::Render,
         Self::Attempts,
+        Self::Service,
     ];
 
     /// As headers, outcomes and metrics spell it.
@@ -82,6 +85,7 @@ impl RefusalCode {
             Self::Conflict => "conflict",
             Self::Render => "render",
             Self::Attempts => "attempts",
+            Self::Service => "service",
         }
     }
 
@@ -111,6 +115,7 @@ impl RefusalCode {
             Self::Conflict => "an event with the same `source` and `id` came before with another body",
             Self::Render => "a message could not be rendered within the limits of IO",
             Self::Attempts => "every attempt to handle it failed",
+            Self::Service => "a message fell due and its service is not in the catalogue any more",
         }
     }
 }

@@ -149,10 +149,13 @@ pub fn apply(
 /// Looks at a case again: facts came by another way (another case of the same person), a notice went out
 /// otherwise than planned, or the ente's choices changed.
 pub fn replan(ctx: &Context<'_>, case: &mut Case, progress: &dyn Fn(u16) -> Progress) -> Vec<Action> {
-    let mut planning = Planning { ctx, case, progress, cause: "", actions: Vec::new() };
+    let mut planning = Planning { ctx, case, progress, cause: LOOKED_AT_AGAIN, actions: Vec::new() };
     timers::reconcile(&mut planning);
     planning.actions
 }
+
+/// In the place of an event's id, what changed because a case was looked at again. No event has an empty id.
+pub const LOOKED_AT_AGAIN: &str = "";
 
 /// A case under planning, and the changes so far.
 struct Planning<'a, 'b> {

@@ -258,7 +258,7 @@ fn has_its_own(planning: &Planning<'_, '_>, wanted: &Wanted<'_>, mine: &[usize],
 }
 
 fn add(planning: &mut Planning<'_, '_>, wanted: &Wanted<'_>, firing: i16, due_ms: i64, standing: Standing) {
-    let cause = if planning.cause.is_empty() { wanted.event.clone() } else { planning.cause.to_owned() };
+    let cause = planning.cause;
     planning.add(Planned {
         slot: 0,
         rule: wanted.name.to_owned(),
@@ -269,7 +269,7 @@ fn add(planning: &mut Planning<'_, '_>, wanted: &Wanted<'_>, firing: i16, due_ms
         due_ms,
         useful_until_ms: wanted.useful_until_ms,
         held_until_ms: wanted.held_until_ms,
-        changed_by: (cause != wanted.event).then_some(cause),
+        changed_by: (cause != wanted.event).then(|| cause.to_owned()),
         event: wanted.event.clone(),
         is_timer: due_ms > planning.ctx.now_ms(),
         standing,

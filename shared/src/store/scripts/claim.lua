@@ -1,9 +1,14 @@
 -- Moves what is due to the in-flight set, with a lease.
--- ARGV: most entries, lease (ms), most in flight, lowest mark of a whole store (empty: unchecked).
+-- ARGV: most entries, lease (ms), most in flight, lowest mark of a whole store (empty: unchecked), the
+-- claimer's clock (ms; empty: not compared).
 -- Answers {now, STANDARD flag, in flight, entries, mark}; the mark is -1 if the store lost something, and
--- then nothing is given out. An entry is {member, due, emission, blob, progress}.
+-- then nothing is given out; nor if the two clocks are more than 30 s apart, and then the mark is 0.
+-- An entry is {member, due, emission, blob, progress}.
 local limit, lease, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local now = now_ms()
+-- In the script, because a clock may jump between a look at it and a claim.
+local ours = tonumber(ARGV[5])
+if ours and math.abs(now - ours) > 30000 then return { now, 0, 0, {}, 0 } end
 local entries = {}
 if not is_whole(ARGV[4]) then return { now, 0, 0, entries, -1 } end
 local mark = 0

@@ -88,7 +88,7 @@ async fn slowest_claim(venue: &Venue, redis: &mut RedisInfo, ente: &str) -> anyh
     redis.make_due(&due_key(ente)).await?;
     redis.forget_slow().await?;
     for _ in 0..CLAIMS {
-        cases.claim(ente, CLAIM, LEASE_MS, usize::MAX >> 1).await?;
+        cases.claim(ente, CLAIM, LEASE_MS, (usize::MAX >> 1, None)).await?;
     }
     redis.slowest_script_ms().await
 }
