@@ -10,7 +10,7 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images images test-drain bench fuzz check supply-chain k8s-check k8s-write docs docs-check setup
+.PHONY: help demo test test-images images test-drain chaos soak bench fuzz check supply-chain k8s-check k8s-write docs docs-check setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,18 @@ images: ## the container images and their bills of materials, without a registry
 test-drain: ## those images, confined, each service stopped under load: nothing lost, nothing twice
 	@tests/images/build.sh debian12
 	@tests/images/drain.sh
+chaos: ## the fault matrix, all or ROWS="F20 F35"; writes docs/guarantees.md; about half an hour
+	@deploy/setup.sh test
+	@cargo build --quiet --locked --package tests --bin chaos --bin fleet-process
+	@target=$${CARGO_TARGET_DIR:-target}/debug; \
+		$$target/chaos matrix $(ROWS); \
+		cargo build --quiet --locked --package scheduler --package renderer --package dispatcher --package promemoria; \
+		$$target/chaos points $$target/scheduler $$target/renderer $$target/dispatcher $$target/promemoria
+
+soak: ## a random mix of faults: SEED=7 MINUTES=30 chooses and repeats it
+	@deploy/setup.sh test
+	@cargo build --quiet --locked --package tests --bin chaos --bin fleet-process
+	@$${CARGO_TARGET_DIR:-target}/debug/chaos soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),30)
 
 bench: ## the fleet against a thin relay of the same hops; some minutes on a quiet machine, ONLY=quota one part
 	@deploy/setup.sh demo

@@ -3,10 +3,12 @@
 //! - [`brokers`]: a private RabbitMQ and Redis.
 //! - [`fleet`]: the real processes on them, with the sandbox in the place of IO.
 //! - [`demo`]: what `make demo` shows.
+//! - [`chaos`]: the fault matrix.
 //! - [`mod@bench`]: the fleet against a thin relay of the same hops.
 
 pub mod bench;
 pub mod brokers;
+pub mod chaos;
 pub mod demo;
 pub mod fleet;
 

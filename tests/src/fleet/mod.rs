@@ -7,7 +7,7 @@ mod access;
 mod build;
 pub mod client;
 mod process;
-mod settings;
+pub(crate) mod settings;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Fleet {
     pub async fn start_on(brokers: Brokers, binaries: Binaries, enti: &Enti) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("promemoria-fleet").tempdir()?;
         let ports = Ports::free()?;
-        settings::write(dir.path(), &brokers, ports, enti)?;
+        settings::write(dir.path(), (brokers.amqp_url(), brokers.redis_url()), ports, enti)?;
         let config = dir.path().join("fleet.toml");
         let own_users = access::grant(&brokers).await?;
         let mut sandbox = Process::start(&binaries, "sandbox", &config, dir.path())?;

@@ -9,7 +9,6 @@ use shared::domain::ente::Ente;
 use shared::settings::Validator;
 
 use super::build::project_root;
-use crate::brokers::Brokers;
 
 /// The enti of a fleet: those of `deploy/config`, one without Premium and one with.
 #[derive(Debug, Clone)]
@@ -73,8 +72,13 @@ pub const HASH_KEY: &str = "the-key-of-a-fleet-for-trial";
 /// The trial enti, with the keys that the sandbox is told.
 pub const ENTI: [&str; 2] = ["borgochiaro", "roccamarina"];
 
-/// Writes `fleet.toml` and `enti/` into `dir`.
-pub(super) fn write(dir: &Path, brokers: &Brokers, ports: Ports, enti: &Enti) -> anyhow::Result<()> {
+/// Writes `fleet.toml` and `enti/` into `dir`, for the brokers at these addresses (AMQP, Redis).
+pub(crate) fn write(
+    dir: &Path,
+    (amqp_url, redis_url): (&str, &str),
+    ports: Ports,
+    enti: &Enti,
+) -> anyhow::Result<()> {
     let root = project_root();
     let folder = dir.join("enti");
     std::fs::create_dir_all(&folder)?;
@@ -97,8 +101,8 @@ pub(super) fn write(dir: &Path, brokers: &Brokers, ports: Ports, enti: &Enti) ->
          [scheduler]\nbind = \"127.0.0.1:{}\"\n\n[renderer]\nbind = \"127.0.0.1:{}\"\n\n[dispatcher]\nbind = \"127.0.0.1:{}\"\n\n\
          [privacy]\nrecipient_hash_key = \"{HASH_KEY}\"\n\n[sandbox]\nbind = \"127.0.0.1:{}\"\n\n{accounts}",
         root.join("shared/catalogue").display(),
-        brokers.amqp_url(),
-        brokers.redis_url(),
+        amqp_url,
+        redis_url,
         ports.sandbox,
         enti.in_doubt,
         enti.track_status,

@@ -1,5 +1,6 @@
 //! The fleet end to end: real processes, real RabbitMQ, real Redis, the sandbox in the place of IO.
 
+mod chaos;
 mod doubts;
 mod examples;
 mod faults;

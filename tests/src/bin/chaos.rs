@@ -1,0 +1,93 @@
+//! `make chaos` and `make soak`: the fault matrix against the real fleet.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use tests::chaos::result::Outcome;
+use tests::chaos::{Half, run, soak};
+use tests::fleet::Binaries;
+
+/// The fault matrix.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs rows and writes docs/guarantees.json and docs/guarantees.md.
+    Matrix {
+        /// Rows by name (`F20`), `quick`, or `page` for the page alone; all of them if none is given.
+        rows: Vec<String>,
+    },
+    /// A random mix of faults.
+    Soak {
+        /// The same seed chooses the same faults.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// How long.
+        #[arg(long, default_value_t = 30)]
+        minutes: u64,
+    },
+    /// Looks for crash points in programs, which a release must not have.
+    Points {
+        /// The programs.
+        programs: Vec<PathBuf>,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match execute(Arguments::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chaos: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Matrix { rows } => matrix(&rows).await,
+        Command::Soak { seed, minutes } => {
+            let seed = seed.map_or_else(fresh_seed, Ok)?;
+            println!("soak: seed {seed}, {minutes} min");
+            let report = soak::soak(&binaries()?, seed, minutes).await?;
+            println!("soak: held; {}", report.line());
+            Ok(())
+        }
+        Command::Points { programs } => tests::chaos::points::absent(&programs),
+    }
+}
+
+async fn matrix(rows: &[String]) -> anyhow::Result<()> {
+    let half = match rows {
+        [] => Half::All,
+        [one] if one == "page" => return Outcome::read()?.write(),
+        [one] if one == "quick" => Half::Quick,
+        named => Half::Named(named.to_vec()),
+    };
+    let outcome = run(&binaries()?, &half).await?;
+    let broken: Vec<String> = outcome.broken().iter().map(|finding| finding.id.clone()).collect();
+    let whole = Outcome::read().map_or_else(|_| outcome.clone(), |old| old.merged(&outcome));
+    whole.write()?;
+    anyhow::ensure!(broken.is_empty(), "broken: {}", broken.join(", "));
+    Ok(())
+}
+
+/// The fleet's test build, which cargo puts beside this program.
+fn binaries() -> anyhow::Result<Binaries> {
+    let program = std::env::current_exe()?.with_file_name("fleet-process");
+    anyhow::ensure!(program.is_file(), "{} is not built: use `make chaos`", program.display());
+    Ok(Binaries::Together(program))
+}
+
+fn fresh_seed() -> anyhow::Result<u64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    Ok(u64::from(since.subsec_nanos()))
+}

@@ -1,0 +1,189 @@
+//! The fleet's processes in a trial: one or more of each service, each with its own environment.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::ground::Ground;
+use crate::fleet::{Enti, Ports, Process, SERVICES, settings};
+
+/// How long a process may take to be ready or to end, on a machine that compiles at the same time.
+pub(super) const STEP: Duration = Duration::from_mins(2);
+
+/// Variables of a process's environment.
+pub(super) type Environment = Vec<(String, String)>;
+
+/// The processes.
+pub(super) struct Crew {
+    ground: Ground,
+    /// The first of each service, and the sandbox.
+    pub(super) ports: Ports,
+    sandbox: Option<Process>,
+    members: Vec<Member>,
+    everybody: Environment,
+    dir: TempDir,
+}
+
+struct Member {
+    service: &'static str,
+    port: u16,
+    process: Process,
+}
+
+impl Crew {
+    /// Starts the sandbox, and no service yet. `everybody` is in the environment of every service.
+    pub(super) async fn muster(ground: &Ground, enti: &Enti, everybody: Environment) -> anyhow::Result<Self> {
+        let dir = tempfile::Builder::new().prefix("promemoria-chaos").tempdir()?;
+        let ports = Ports::free()?;
+        settings::write(dir.path(), (&ground.amqp_url, &ground.redis_url), ports, enti)?;
+        let ground = ground.clone();
+        let mut crew = Self { ground, ports, sandbox: None, members: Vec::new(), everybody, dir };
+        crew.start_io().await?;
+        Ok(crew)
+    }
+
+    /// Starts a process of a service; it need not be ready yet. A second one listens elsewhere.
+    pub(super) fn enlist(&mut self, service: &'static str, own: &[(&str, &str)]) -> anyhow::Result<()> {
+        let is_first = self.members.iter().all(|member| member.service != service);
+        let port = if is_first { self.ports.of(service) } else { Ports::free()?.scheduler };
+        let mut environment = self.everybody.clone();
+        environment.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let bind = format!("PROMEMORIA__{}__BIND", service.to_uppercase());
+        environment.push((bind, format!("127.0.0.1:{port}")));
+        let config = self.dir.path().join("fleet.toml");
+        // One log for all processes of a service.
+        let log = self.dir.path().join(format!("{service}.log"));
+        let process = Process::start_with(&self.ground.binaries, service, &config, &log, &environment)?;
+        self.members.push(Member { service, port, process });
+        Ok(())
+    }
+
+    /// Adds a variable to the environment of every process that starts from now on.
+    pub(super) fn tell_all(&mut self, name: &str, value: String) {
+        self.everybody.push((name.to_owned(), value));
+    }
+
+    /// Waits until every process is ready.
+    pub(super) async fn wait_ready(&mut self) -> anyhow::Result<()> {
+        for member in &mut self.members {
+            let ready = member.process.wait_ready(member.port, STEP).await;
+            ready.with_context(|| format!("{} is not ready", member.service))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a process of the service came to the crash point it was given, and is gone.
+    pub(super) async fn wait_crashed(&mut self, service: &str) -> anyhow::Result<()> {
+        let mut member = self.dismiss(service)?;
+        let status = member.process.ended(STEP).await?;
+        anyhow::ensure!(status.code().is_none(), "{service} ended by itself with {status}");
+        anyhow::ensure!(self.log_of(service).contains("crash point "), "{service} came to no crash point");
+        Ok(())
+    }
+
+    /// SIGKILL to the oldest process of a service.
+    pub(super) async fn kill(&mut self, service: &str) -> anyhow::Result<()> {
+        self.dismiss(service)?.process.kill().await
+    }
+
+    /// SIGTERM to the oldest process of a service, and its end in order.
+    pub(super) async fn terminate(&mut self, service: &str) -> anyhow::Result<()> {
+        let code = self.dismiss(service)?.process.terminate(STEP).await?;
+        anyhow::ensure!(code == Some(0), "{service} ended with {code:?} after SIGTERM");
+        Ok(())
+    }
+
+    /// Sends a signal to the oldest process of a service.
+    pub(super) fn signal(&self, service: &str, signal: Signal) -> anyhow::Result<()> {
+        let member = self.members.iter().find(|member| member.service == service);
+        member.with_context(|| format!("no {service} runs"))?.process.signal(signal)
+    }
+
+    /// Whether the oldest process of a service came to its crash point and is stopped there.
+    pub(super) fn is_frozen(&self, service: &str) -> bool {
+        let pid = self.members.iter().find(|member| member.service == service).and_then(|m| m.process.pid());
+        let stat = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        // The state stands after the name (proc(5)); `T` is stopped.
+        let is_stopped =
+            stat.is_some_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, s)| s.starts_with('T')));
+        is_stopped && self.log_of(service).contains("crash point ")
+    }
+
+    /// What `GET path` of the oldest process of a service answers: status and text.
+    pub(super) async fn get(&self, service: &str, path: &str) -> anyhow::Result<(u16, String)> {
+        let member = self.members.iter().find(|member| member.service == service);
+        let port = member.with_context(|| format!("no {service} runs"))?.port;
+        let url = format!("http://127.0.0.1:{port}{path}");
+        let answer = crate::fleet::client::http_client()?.get(url).send().await?;
+        Ok((answer.status().as_u16(), answer.text().await?))
+    }
+
+    /// Ends the sandbox: connections to IO are refused from now on, and what it kept is gone.
+    pub(super) async fn lose_io(&mut self) -> anyhow::Result<()> {
+        match self.sandbox.take() {
+            Some(sandbox) => sandbox.kill().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Starts the sandbox again, empty.
+    pub(super) async fn start_io(&mut self) -> anyhow::Result<()> {
+        let config = self.dir.path().join("fleet.toml");
+        let mut sandbox = Process::start(&self.ground.binaries, "sandbox", &config, self.dir.path())?;
+        sandbox.wait_ready(self.ports.sandbox, STEP).await?;
+        self.sandbox = Some(sandbox);
+        Ok(())
+    }
+
+    /// The metrics of every service that answers.
+    pub(super) async fn metrics(&self) -> String {
+        let mut all = String::new();
+        for service in SERVICES {
+            all.extend(self.get(service, "/metrics").await.map(|(_, text)| text));
+        }
+        all
+    }
+
+    /// Resident memory (KiB) and open files of each process that runs.
+    pub(super) fn sizes(&self) -> Vec<(&'static str, u64, usize)> {
+        let size = |member: &Member| {
+            let place = Path::new("/proc").join(member.process.pid()?.to_string());
+            let status = std::fs::read_to_string(place.join("status")).ok()?;
+            let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+            let kib = resident.split_whitespace().next()?.parse().ok()?;
+            Some((member.service, kib, std::fs::read_dir(place.join("fd")).ok()?.count()))
+        };
+        self.members.iter().filter_map(size).collect()
+    }
+
+    /// Everything that one service wrote.
+    pub(super) fn log_of(&self, service: &str) -> String {
+        // A service that never ran has no log.
+        std::fs::read_to_string(self.dir.path().join(format!("{service}.log"))).unwrap_or_default()
+    }
+
+    /// Everything that the services wrote, the sandbox left out: it stands for IO.
+    pub(super) fn logs(&self) -> String {
+        SERVICES.iter().map(|service| self.log_of(service)).collect()
+    }
+
+    /// Ends every process; services that do not end in order are an error.
+    pub(super) async fn stand_down(mut self) -> anyhow::Result<()> {
+        let ends = self.members.drain(..).map(async |member| {
+            let code = member.process.terminate(STEP).await?;
+            anyhow::ensure!(code == Some(0), "{} ended with {code:?}", member.service);
+            Ok(())
+        });
+        let ends = futures_util::future::join_all(ends).await;
+        self.lose_io().await?;
+        ends.into_iter().collect()
+    }
+
+    fn dismiss(&mut self, service: &str) -> anyhow::Result<Member> {
+        let place = self.members.iter().position(|member| member.service == service);
+        Ok(self.members.remove(place.with_context(|| format!("no {service} runs"))?))
+    }
+}

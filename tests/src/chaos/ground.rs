@@ -1,0 +1,82 @@
+//! What a row stands on: brokers of its own, or a virtual host and a database of shared ones.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use shared::broker::topology;
+
+use crate::brokers::Brokers;
+use crate::fleet::Binaries;
+
+/// What a row stands on.
+#[derive(Clone)]
+pub struct Ground {
+    /// The brokers; a row may stop them only where it stands on them alone.
+    pub(super) brokers: Arc<Brokers>,
+    /// Its virtual host.
+    pub(super) amqp_url: String,
+    /// Its database.
+    pub(super) redis_url: String,
+    /// The fleet's test build.
+    pub(super) binaries: Binaries,
+}
+
+impl Ground {
+    /// A lane of shared brokers, from 1; lane 0 is the default virtual host and database.
+    pub(super) async fn lane(brokers: &Arc<Brokers>, binaries: &Binaries, lane: u16) -> anyhow::Result<Self> {
+        let amqp_url = match lane {
+            0 => brokers.amqp_url().to_owned(),
+            _ => brokers.vhost(&format!("lane-{lane}")).await?,
+        };
+        let redis_url = brokers.redis_db(lane)?;
+        Ok(Self { brokers: Arc::clone(brokers), amqp_url, redis_url, binaries: binaries.clone() })
+    }
+
+    /// A connection to its database.
+    pub(super) async fn redis(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
+        redis::Client::open(self.redis_url.as_str())?
+            .get_multiplexed_async_connection()
+            .await
+            .context("the store does not answer")
+    }
+
+    /// A channel on its virtual host.
+    pub(super) async fn amqp(&self) -> anyhow::Result<(lapin::Connection, lapin::Channel)> {
+        let properties = lapin::ConnectionProperties::default();
+        let connection = lapin::Connection::connect(&self.amqp_url, properties).await?;
+        let channel = connection.create_channel().await?;
+        Ok((connection, channel))
+    }
+
+    /// Leaves nothing of the row before: no queue, no stream of the journal, no key.
+    pub(super) async fn clear(&self) -> anyhow::Result<()> {
+        let mut redis = self.redis().await?;
+        redis::cmd("FLUSHDB").query_async::<()>(&mut redis).await?;
+        let (connection, channel) = self.amqp().await?;
+        for queue in QUEUES.into_iter().chain(JOURNAL) {
+            channel.queue_delete(queue.into(), lapin::options::QueueDeleteOptions::default()).await?;
+        }
+        connection.close(200, "done".into()).await?;
+        Ok(())
+    }
+
+    /// Host and port of an address with a scheme.
+    pub(super) fn host_of(url: &str) -> anyhow::Result<String> {
+        let rest = url.split_once("://").context("an address has a scheme")?.1;
+        let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+        Ok(authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned())
+    }
+}
+
+/// Every queue of the fleet.
+pub(super) const QUEUES: [&str; 6] = [
+    "promemoria.events",
+    "promemoria.render",
+    "promemoria.dispatch",
+    "promemoria.follow",
+    "promemoria.dead",
+    "promemoria.unrouted",
+];
+
+/// The journal's streams: a store without keys is rebuilt from them.
+const JOURNAL: [&str; 3] = [topology::JOURNAL_EVENTS, topology::JOURNAL_INTENTS, topology::JOURNAL_OUTCOMES];

@@ -1,0 +1,151 @@
+//! An integrator as it should be: it publishes again what was not confirmed, connects again when the broker
+//! went away, and keeps its outcomes in a durable queue.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures_util::StreamExt as _;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
+    QueueDeclareOptions, QueueDeleteOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::crew::STEP;
+
+/// The integrator's own queue. A quorum queue, so that a broker's death costs it nothing.
+const QUEUE: &str = "chaos.outcomes";
+
+/// Between two tries to connect to a broker that is away.
+const TRY_AGAIN: Duration = Duration::from_millis(100);
+
+/// One that is connected.
+struct Link {
+    channel: Channel,
+    outcomes: Consumer,
+    _connection: Connection,
+}
+
+/// An integrator.
+pub(super) struct Integrator {
+    amqp_url: String,
+    link: Option<Link>,
+    told: HashSet<String>,
+}
+
+impl Integrator {
+    /// One with an empty queue. The exchanges must be there: the services declare them.
+    pub(super) async fn start(amqp_url: &str) -> anyhow::Result<Self> {
+        let mut integrator = Self { amqp_url: amqp_url.to_owned(), link: None, told: HashSet::new() };
+        let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        channel.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await?;
+        integrator.linked(Instant::now() + STEP).await?;
+        Ok(integrator)
+    }
+
+    /// The connection, made again if it is gone.
+    async fn linked(&mut self, deadline: Instant) -> anyhow::Result<&mut Link> {
+        while self.link.is_none() {
+            match timeout(Duration::from_secs(5), link(&self.amqp_url)).await {
+                Ok(Ok(link)) => self.link = Some(link),
+                Ok(Err(error)) if Instant::now() >= deadline => return Err(error),
+                Err(_) if Instant::now() >= deadline => anyhow::bail!("the broker does not answer"),
+                _ => sleep(TRY_AGAIN).await,
+            }
+        }
+        self.link.as_mut().context("a connection")
+    }
+
+    /// Publishes until it is confirmed; each try is persistent and mandatory.
+    pub(super) async fn publish(&mut self, routing_key: &str, body: &[u8]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + STEP;
+        loop {
+            let channel = self.linked(deadline).await?.channel.clone();
+            match timeout(Duration::from_secs(5), offer(&channel, routing_key, body)).await {
+                Ok(Ok(())) => return Ok(()),
+                other => {
+                    self.link = None;
+                    ensure!(Instant::now() < deadline, "an event was not confirmed: {other:?}");
+                    sleep(TRY_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Publishes many at once, and again those that were not confirmed.
+    pub(super) async fn publish_all(&mut self, events: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
+        let deadline = Instant::now() + STEP;
+        let mut left: Vec<&(String, Vec<u8>)> = events.iter().collect();
+        while !left.is_empty() {
+            let channel = self.linked(deadline).await?.channel.clone();
+            let offers = left.iter().map(|(key, body)| offer(&channel, key, body));
+            let limit = Duration::from_secs(15);
+            let results = timeout(limit, futures_util::future::join_all(offers)).await.unwrap_or_default();
+            if results.len() == left.len() {
+                left = left.into_iter().zip(&results).filter(|(_, r)| r.is_err()).map(|(e, _)| e).collect();
+            }
+            if !left.is_empty() {
+                self.link = None;
+                ensure!(Instant::now() < deadline, "{} events were not confirmed", left.len());
+                sleep(TRY_AGAIN).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next outcome that was not told before; none within `limit`.
+    pub(super) async fn next(&mut self, limit: Duration) -> anyhow::Result<Option<Value>> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let link = self.linked(deadline.max(Instant::now() + STEP)).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let delivery = match timeout(left, link.outcomes.next()).await {
+                Err(_) => return Ok(None),
+                Ok(Some(Ok(delivery))) => delivery,
+                Ok(_) => {
+                    self.link = None;
+                    continue;
+                }
+            };
+            let outcome: Value = serde_json::from_slice(&delivery.data)?;
+            if delivery.ack(BasicAckOptions::default()).await.is_err() {
+                self.link = None;
+            }
+            if self.told.insert(outcome["id"].as_str().unwrap_or_default().to_owned()) {
+                return Ok(Some(outcome));
+            }
+        }
+    }
+}
+
+async fn link(amqp_url: &str) -> anyhow::Result<Link> {
+    let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(QUEUE.into(), durable, arguments).await?;
+    let (exchange, all) = ("promemoria.outcomes".into(), "#".into());
+    let (binding, none) = (QueueBindOptions::default(), FieldTable::default());
+    channel.queue_bind(QUEUE.into(), exchange, all, binding, none).await?;
+    let options = BasicConsumeOptions::default();
+    let outcomes = channel.basic_consume(QUEUE.into(), "".into(), options, FieldTable::default()).await?;
+    Ok(Link { channel, outcomes, _connection: connection })
+}
+
+async fn offer(channel: &Channel, routing_key: &str, body: &[u8]) -> anyhow::Result<()> {
+    let properties = BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_content_type("application/cloudevents+json".into());
+    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    let exchange = "promemoria.events".into();
+    let confirm = channel.basic_publish(exchange, routing_key.into(), options, body, properties).await?;
+    ensure!(matches!(confirm.await?, Confirmation::Ack(None)), "not confirmed");
+    Ok(())
+}

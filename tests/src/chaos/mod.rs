@@ -1,0 +1,27 @@
+//! The fault matrix: each row injects one fault into the real fleet, and a checker compares what the sandbox
+//! was sent with what was published, told and stored.
+//!
+//! - [`matrix`]: the rows, each with its injection and what it must show.
+//! - `trial` is one run of a fleet under a fault, `crew` its processes, `proxy` its cables.
+//! - `book` is what was published and told, `checker` holds the invariants against the sandbox's messages.
+//! - [`result`]: what is written down, and the page made of it.
+//!
+//! `make chaos` runs all of it, `make test` the quick half, `make soak` a random mix.
+
+mod book;
+mod checker;
+mod crew;
+mod dice;
+mod ground;
+mod integrator;
+pub mod matrix;
+pub mod points;
+pub mod proxy;
+pub mod result;
+mod rows;
+mod run;
+pub mod soak;
+mod stored;
+mod trial;
+
+pub use run::{Half, run};

@@ -1,0 +1,211 @@
+//! A cable between the fleet and what it talks to, on which a test does what networks do.
+//!
+//! It carries bytes and knows no protocol. What it does can change at any moment and holds for the
+//! connections that stand and for those to come.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// How bytes pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flow {
+    /// Each piece arrives this much later.
+    pub latency: Duration,
+    /// Longest piece, bytes; 0 is as they come.
+    pub slice: usize,
+    /// Bytes a second; 0 is as fast as it goes.
+    pub bandwidth: usize,
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// FIN: what was read before is delivered.
+    Fin,
+    /// RST: what is on the way is lost.
+    Reset,
+}
+
+/// What the cable does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cable {
+    /// Bytes pass.
+    Pass(Flow),
+    /// Connections stay and take what is written to them, and nothing arrives: a firewall that drops.
+    Hold,
+    /// Bytes of the answers pass so, those of the requests as they come.
+    SlowAnswers(Flow),
+    /// The next answer of each connection ends after so many bytes: 0 lets nothing of it arrive.
+    EndAnswerAfter(usize, End),
+    /// The client's side of every connection is ended towards the server, answers still pass.
+    HalfClose,
+    /// No connection is carried: those that stand end, new ones are reset.
+    Cut(End),
+}
+
+/// The cable. It is rolled up when dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    cable: watch::Sender<Cable>,
+    accepted: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.cable.send_replace(Cable::Cut(End::Reset));
+    }
+}
+
+impl Proxy {
+    /// A cable to `host:port`.
+    ///
+    /// # Errors
+    /// Loopback has no port left.
+    pub async fn to(target: String) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for a proxy")?;
+        let address = listener.local_addr()?;
+        let cable = watch::Sender::new(Cable::Pass(Flow::default()));
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let (state, count) = (cable.subscribe(), Arc::clone(&accepted));
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(carry(client, target.clone(), state.clone()));
+            }
+        });
+        Ok(Self { address, cable, accepted, task })
+    }
+
+    /// Its port on loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Connections taken so far.
+    #[must_use]
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Has the cable do this from now on.
+    pub fn set(&self, cable: Cable) {
+        self.cable.send_replace(cable);
+    }
+
+    /// Lets everything pass again.
+    pub fn mend(&self) {
+        self.set(Cable::Pass(Flow::default()));
+    }
+}
+
+/// Carries one connection until either side or the cable ends it.
+async fn carry(client: TcpStream, target: String, cable: watch::Receiver<Cable>) {
+    let refused = match *cable.borrow() {
+        Cable::Cut(end) => Some(end),
+        _ => None,
+    };
+    if let Some(end) = refused {
+        prepare(&client, end);
+        return;
+    }
+    let Ok(server) = TcpStream::connect(target).await else { return };
+    // Small frames must not wait for each other here: the cable is not what is measured.
+    drop((client.set_nodelay(true), server.set_nodelay(true)));
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::join!(
+        pump(from_client, to_server, cable.clone(), false),
+        pump(from_server, to_client, cable, true)
+    );
+}
+
+/// Carries one direction, and ends what it wrote to as the source or the cable ended.
+async fn pump(
+    mut reader: OwnedReadHalf,
+    mut writer: OwnedWriteHalf,
+    mut cable: watch::Receiver<Cable>,
+    answers: bool,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    let ending = loop {
+        let now = *cable.borrow_and_update();
+        let most = match now {
+            Cable::Cut(end) => break end,
+            Cable::HalfClose if !answers => break End::Fin,
+            Cable::SlowAnswers(flow) if answers && flow.slice > 0 => flow.slice,
+            Cable::Pass(flow) if flow.slice > 0 => flow.slice,
+            _ => buffer.len(),
+        };
+        let most = most.min(buffer.len());
+        let read = tokio::select! {
+            read = reader.read(&mut buffer[..most]), if now != Cable::Hold => read,
+            changed = cable.changed() => if changed.is_ok() { continue } else { break End::Fin },
+        };
+        let Ok(count @ 1..) = read else { break End::Fin };
+        let now = *cable.borrow();
+        if let (Cable::EndAnswerAfter(most, end), true) = (now, answers) {
+            // What cannot be written is lost, as it is meant to be.
+            drop(writer.write_all(&buffer[..count.min(most)]).await);
+            break end;
+        }
+        if !pass(&mut writer, &buffer[..count], &mut cable, answers).await {
+            break End::Fin;
+        }
+    };
+    prepare(writer.as_ref(), ending);
+    if ending == End::Reset {
+        // Dropped, it would say goodbye in order first.
+        writer.forget();
+    }
+}
+
+/// Delivers a piece as the cable lets it; false if it did not arrive.
+async fn pass(
+    writer: &mut OwnedWriteHalf,
+    piece: &[u8],
+    cable: &mut watch::Receiver<Cable>,
+    answers: bool,
+) -> bool {
+    let held = cable.wait_for(|cable| *cable != Cable::Hold).await.map(|cable| *cable);
+    let wait = match held {
+        Ok(Cable::Pass(flow) | Cable::SlowAnswers(flow)) if answers || matches!(held, Ok(Cable::Pass(_))) => {
+            let slow = if flow.bandwidth > 0 {
+                Duration::from_secs(1).mul_f64(count_of(piece.len()) / count_of(flow.bandwidth))
+            } else {
+                Duration::ZERO
+            };
+            flow.latency + slow
+        }
+        Ok(_) => Duration::ZERO,
+        Err(_) => return false,
+    };
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+    writer.write_all(piece).await.is_ok()
+}
+
+fn count_of(bytes: usize) -> f64 {
+    u32::try_from(bytes).map_or(f64::from(u32::MAX), f64::from)
+}
+
+/// Has a socket end as asked when it is closed.
+fn prepare(stream: &TcpStream, end: End) {
+    if end == End::Reset {
+        // The platform may lack it: the connection then ends with a FIN, which the test sees.
+        drop(stream.set_zero_linger());
+    }
+}

@@ -1,0 +1,212 @@
+//! What a run of the matrix found, and the page made of it.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+
+use super::matrix::{Kind, matrix};
+use crate::fleet::project_root;
+
+/// What became of the events of a row, in the words of Jepsen's queue checker.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Events published, confirmed or not.
+    pub attempt: usize,
+    /// Events that the broker confirmed.
+    pub acknowledged: usize,
+    /// Confirmed events whose message IO created.
+    pub ok: usize,
+    /// Confirmed events whose message is nowhere.
+    pub lost: Vec<String>,
+    /// Messages created that nobody asked for, or that were told as not sent.
+    pub unexpected: Vec<String>,
+    /// Copies beyond the first.
+    pub duplicated: usize,
+    /// Events that were not confirmed and whose message was created.
+    pub recovered: usize,
+    /// Events that ended in doubt.
+    pub in_doubt: usize,
+}
+
+impl Report {
+    /// In one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!(
+            "{} attempted, {} acknowledged, {} ok, {} lost, {} unexpected, {} duplicated, {} recovered, {} in doubt",
+            self.attempt,
+            self.acknowledged,
+            self.ok,
+            self.lost.len(),
+            self.unexpected.len(),
+            self.duplicated,
+            self.recovered,
+            self.in_doubt
+        )
+    }
+}
+
+/// How a row ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// What must hold held.
+    Held,
+    /// It did not.
+    Broken,
+    /// Another test holds it; it was not run with the matrix.
+    TestedApart,
+    /// The row has no injection yet.
+    NotYet,
+    /// It cannot be injected here.
+    NotHere,
+}
+
+/// One row as it went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `F01`.
+    pub id: String,
+    /// What was seen, or why nothing was.
+    pub seen: String,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// How long the row took, seconds.
+    pub seconds: u64,
+    /// The checker's counts, where it ran.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub report: Option<Report>,
+}
+
+/// A run of the matrix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The brokers, as they name themselves.
+    pub brokers: String,
+    /// The day, `2026-11-22`.
+    pub day: String,
+    /// The rows in their order.
+    pub findings: Vec<Finding>,
+}
+
+/// The machine-readable result that the page is made of.
+#[must_use]
+pub fn result_file() -> PathBuf {
+    project_root().join("docs/guarantees.json")
+}
+
+/// The page.
+#[must_use]
+pub fn page_file() -> PathBuf {
+    project_root().join("docs/guarantees.md")
+}
+
+impl Outcome {
+    /// Reads the last full run.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be read.
+    pub fn read() -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(result_file()).context("no result of the matrix yet")?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Writes result and page.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write(&self) -> anyhow::Result<()> {
+        std::fs::write(result_file(), serde_json::to_string_pretty(self)? + "\n")?;
+        Ok(std::fs::write(page_file(), self.page())?)
+    }
+
+    /// Puts newer findings in the place of older ones, in the order of the matrix.
+    #[must_use]
+    pub fn merged(mut self, newer: &Self) -> Self {
+        self.brokers.clone_from(&newer.brokers);
+        self.day.clone_from(&newer.day);
+        let mut findings = Vec::new();
+        for row in matrix() {
+            let of = |all: &[Finding]| all.iter().find(|finding| finding.id == row.id).cloned();
+            findings.extend(of(&newer.findings).or_else(|| of(&self.findings)));
+        }
+        self.findings = findings;
+        self
+    }
+
+    /// The rows that broke.
+    #[must_use]
+    pub fn broken(&self) -> Vec<&Finding> {
+        self.findings.iter().filter(|finding| finding.verdict == Verdict::Broken).collect()
+    }
+
+    /// `docs/guarantees.md`.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let count = |verdict| self.findings.iter().filter(|f| f.verdict == verdict).count();
+        let mut page = INTRODUCTION.to_owned();
+        let last = format!(
+            "\nLast run: {}, {}. {} rows held, {} broke, {} are tested apart, {} have no injection yet, {} cannot be injected on one machine.\n\n",
+            self.day,
+            self.brokers,
+            count(Verdict::Held),
+            count(Verdict::Broken),
+            count(Verdict::TestedApart),
+            count(Verdict::NotYet),
+            count(Verdict::NotHere)
+        );
+        page.push_str(&last);
+        page.push_str("| row | fault | injected | must hold | seen | verdict |\n| --- | --- | --- | --- | --- | --- |\n");
+        for row in matrix() {
+            let Some(finding) = self.findings.iter().find(|finding| finding.id == row.id) else { continue };
+            let (seen, verdict) = told(finding, &row.kind);
+            let cells = [row.id, row.fault, row.injected, row.wanted, &seen, verdict];
+            let cells: Vec<String> =
+                cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
+            page.extend(["| ", &cells.join(" | "), " |\n"]);
+        }
+        page
+    }
+}
+
+fn told(finding: &Finding, kind: &Kind) -> (String, &'static str) {
+    match (finding.verdict, kind) {
+        (Verdict::TestedApart, Kind::TestedIn(test)) => (format!("held by the test {test}"), "tested apart"),
+        (Verdict::NotYet, Kind::NotYet(why)) => ((*why).to_owned(), "not yet"),
+        (Verdict::NotHere, Kind::NotHere(why)) => ((*why).to_owned(), "not here"),
+        (Verdict::Held, _) => (seen(finding), "held"),
+        (Verdict::Broken, _) => (seen(finding), "**broken**"),
+        // The table changed since the run.
+        _ => (finding.seen.clone(), "not run since it changed"),
+    }
+}
+
+fn seen(finding: &Finding) -> String {
+    match &finding.report {
+        Some(report) => format!("{}; {}", finding.seen, report.line()),
+        None => finding.seen.clone(),
+    }
+}
+
+/// What stands above the table.
+const INTRODUCTION: &str = include_str!("guarantees.md");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_made_of_the_last_result() {
+        let outcome = Outcome::read().expect("docs/guarantees.json");
+        let page = std::fs::read_to_string(page_file()).expect("docs/guarantees.md");
+        assert!(
+            page == outcome.page(),
+            "docs/guarantees.md is not made of docs/guarantees.json: run `make chaos ROWS=page`"
+        );
+        assert!(outcome.broken().is_empty(), "rows are broken: {:?}", outcome.broken());
+        let known: Vec<&str> = outcome.findings.iter().map(|finding| finding.id.as_str()).collect();
+        let rows: Vec<&str> = matrix().iter().map(|row| row.id).collect();
+        assert_eq!(known, rows, "the last result has every row");
+    }
+}

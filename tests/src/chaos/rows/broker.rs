@@ -1,0 +1,275 @@
+//! F20 to F34: RabbitMQ away, dead, full, mute, and changed under the fleet's feet.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
+
+use super::life::lasts;
+use crate::brokers::Server;
+use crate::chaos::checker::Bounds;
+use crate::chaos::ground::Ground;
+use crate::chaos::matrix::{Needs, Row, Seen};
+use crate::chaos::proxy::{Cable, Flow};
+use crate::chaos::trial::{Setup, Trial};
+
+/// The rows.
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub(in crate::chaos) fn rows() -> Vec<Row> {
+    let alone = (Needs::Alone, false);
+    let lane = (Needs::Lane, false);
+    vec![
+        Row::runs(
+            "F20",
+            ["the broker stops and starts", "stop_app for 5 s and for 40 s", "goes on by itself"],
+            alone,
+            stops,
+        ),
+        Row::runs(
+            "F21",
+            [
+                "the broker dies during confirms",
+                "kill -9 and restart while 500 events are published",
+                "each message once",
+            ],
+            (Needs::Alone, true),
+            dies,
+        ),
+        Row::runs(
+            "F25",
+            [
+                "the broker's memory alarm",
+                "set_vm_memory_high_watermark 0.00001 for 12 s",
+                "publishers wait, nothing lost, goes on by itself",
+            ],
+            alone,
+            |ground| alarm(ground, ["set_vm_memory_high_watermark", "0.00001"], "0.4"),
+        ),
+        Row::runs(
+            "F26",
+            ["the broker's disk alarm", "set_disk_free_limit above the disk's size for 12 s", "as F25"],
+            alone,
+            |ground| alarm(ground, ["set_disk_free_limit", "900000GB"], "50MB"),
+        ),
+        Row::runs(
+            "F27",
+            [
+                "the network to the broker swallows everything",
+                "a cable that delivers nothing, without a reset",
+                "found, not ready; stale deliveries are not sent",
+            ],
+            lane,
+            swallowed,
+        ),
+        Row::quick(
+            "F28",
+            [
+                "a channel error",
+                "the exchange promemoria.work is deleted under the fleet",
+                "rebuilt, or not ready: never up and mute",
+            ],
+            exchange_deleted,
+        ),
+        Row::quick(
+            "F29",
+            [
+                "a consumed queue is deleted",
+                "promemoria.dispatch is deleted under the dispatcher, with what it holds",
+                "subscribed again; each message once",
+            ],
+            queue_deleted,
+        ),
+        Row::quick(
+            "F32",
+            [
+                "a binding is missing",
+                "the render queue is unbound, then 20 events come",
+                "bound again where amqp.declare is on; none lost",
+            ],
+            unbound,
+        ),
+        Row::quick(
+            "F33",
+            [
+                "the dead letters have nowhere to go",
+                "promemoria.dead deleted; a bad event comes, and good ones",
+                "the good flow; the bad one is kept until it can be buried",
+            ],
+            nowhere_to_bury,
+        ),
+        Row::runs(
+            "F34",
+            [
+                "a grey network",
+                "200 ms latency and 20 kB/s to broker, Redis and IO, for 40 events",
+                "no false death, no copy",
+            ],
+            lane,
+            grey,
+        ),
+    ]
+}
+
+async fn stops(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    trial.publish(20).await?;
+    let mut took = Vec::new();
+    for seconds in [5, 40] {
+        ground.brokers.control(&["stop_app"]).await?;
+        lasts(Duration::from_secs(seconds)).await;
+        ground.brokers.control(&["start_app"]).await?;
+        trial.mended();
+        trial.publish(20).await?;
+        took.push(trial.settle().await?);
+    }
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(format!("all over {:.1} s after 5 s away, {:.1} s after 40 s", took[0], took[1]), report))
+}
+
+async fn dies(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    // RabbitMQ 3.10 may lose a quorum queue that was declared shortly before it is killed: in production the
+    // queues are old, and after an orderly restart these are too.
+    ground.brokers.restart(Server::RabbitMq).await?;
+    trial.publish(20).await?;
+    trial.settle().await?;
+    let brokers = std::sync::Arc::clone(&ground.brokers);
+    let death = async {
+        brokers.kill(Server::RabbitMq).await?;
+        brokers.start_again(Server::RabbitMq).await
+    };
+    let (published, died) = tokio::join!(trial.publish(500), death);
+    died?;
+    published?;
+    trial.mended();
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(format!("all over {took:.1} s after it was back"), report))
+}
+
+async fn alarm(ground: Ground, alarm: [&str; 2], usual: &str) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    trial.publish(20).await?;
+    ground.brokers.control(&alarm).await?;
+    let over = async {
+        lasts(Duration::from_secs(12)).await;
+        ground.brokers.control(&[alarm[0], usual]).await
+    };
+    let (published, over) = tokio::join!(trial.publish(20), over);
+    over?;
+    published?;
+    trial.mended();
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(format!("all over {took:.1} s after the alarm"), report))
+}
+
+async fn swallowed(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default().through("amqp")).await?;
+    trial.publish(20).await?;
+    trial.cable("amqp")?.set(Cable::Hold);
+    let begun = tokio::time::Instant::now();
+    trial.publish(20).await?;
+    for service in crate::fleet::SERVICES {
+        trial.wait_readiness(service, false).await?;
+    }
+    let found = begun.elapsed().as_secs_f64();
+    trial.cable("amqp")?.mend();
+    trial.mended();
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(format!("found after {found:.1} s; all over {took:.1} s after it was mended"), report))
+}
+
+async fn exchange_deleted(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let (connection, channel) = ground.amqp().await?;
+    channel.exchange_delete("promemoria.work".into(), ExchangeDeleteOptions::default()).await?;
+    connection.close(200, "done".into()).await?;
+    trial.publish(20).await?;
+    trial.mended();
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(format!("declared again by the fleet; all over {took:.1} s later"), report))
+}
+
+async fn queue_deleted(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    trial.publish(20).await?;
+    let (connection, channel) = ground.amqp().await?;
+    channel.queue_delete("promemoria.dispatch".into(), QueueDeleteOptions::default()).await?;
+    connection.close(200, "done".into()).await?;
+    trial.publish(20).await?;
+    trial.mended();
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(format!("subscribed again; all over {took:.1} s later"), report))
+}
+
+async fn unbound(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let (connection, channel) = ground.amqp().await?;
+    let (queue, exchange, key) = ("promemoria.render", "promemoria.work", "render");
+    channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default()).await?;
+    connection.close(200, "done".into()).await?;
+    trial.publish(20).await?;
+    trial.mended();
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(
+        format!("bound again by the fleet when its work came back; all over {took:.1} s later"),
+        report,
+    ))
+}
+
+async fn nowhere_to_bury(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let (connection, channel) = ground.amqp().await?;
+    channel.queue_delete("promemoria.dead".into(), QueueDeleteOptions::default()).await?;
+    trial.integrator.publish("borgochiaro.domanda.protocollata", b"{").await?;
+    trial.publish(20).await?;
+    trial.settle().await?;
+    // The fleet declares what is missing when it connects.
+    trial.crew.enlist("scheduler", &[])?;
+    trial.crew.wait_ready().await?;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    trial
+        .wait_for("the bad event is buried", async |_: &Trial| {
+            let queue =
+                channel.queue_declare("promemoria.dead".into(), passive, FieldTable::default()).await?;
+            Ok(queue.message_count() == 1)
+        })
+        .await?;
+    connection.close(200, "done".into()).await?;
+    let report = trial.close(Bounds::default()).await?;
+    ensure!(report.ok == 20, "only {} of 20 good events were sent", report.ok);
+    Ok(Seen::new("the good ones were sent meanwhile, the bad one was buried once there was a queue", report))
+}
+
+async fn grey(ground: Ground) -> anyhow::Result<Seen> {
+    let setup = Setup::default()
+        .through("amqp")
+        .through("redis")
+        .through("io")
+        // As in production: a lease of the other rows' 3 s is shorter than this network's way round.
+        .with("SCHEDULER__LEASE", "30s");
+    let mut trial = Trial::start(&ground, setup).await?;
+    let flow = Flow { latency: Duration::from_millis(200), bandwidth: 20_000, slice: 0 };
+    for what in ["amqp", "redis", "io"] {
+        trial.cable(what)?.set(Cable::Pass(flow));
+    }
+    let before = trial.cable("amqp")?.accepted();
+    trial.publish(40).await?;
+    trial.settle().await?;
+    let again = trial.cable("amqp")?.accepted() - before;
+    for what in ["amqp", "redis", "io"] {
+        trial.cable(what)?.mend();
+    }
+    trial.mended();
+    trial.publish(40).await?;
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    ensure!(again == 0, "{again} connections to the broker were given up as dead");
+    Ok(Seen::new(format!("no connection given up; afterwards 40 events in {took:.1} s"), report))
+}

@@ -1,0 +1,209 @@
+//! F01 to F14 without F11: a process aborts at a named point, and another takes its place.
+
+use anyhow::ensure;
+use serde_json::json;
+
+use crate::chaos::checker::{Bounds, CANARIES};
+use crate::chaos::ground::Ground;
+use crate::chaos::matrix::{Row, Seen};
+use crate::chaos::trial::{INTENT, Setup, Trial};
+
+/// Events of a row whose crash is in the middle of many.
+const MANY: usize = 20;
+
+/// A crash and what must come of it.
+struct Crash {
+    id: &'static str,
+    fault: &'static str,
+    service: &'static str,
+    /// `name:n`.
+    point: &'static str,
+    injected: &'static str,
+    wanted: &'static str,
+    events: usize,
+    /// Messages in doubt afterwards, exactly.
+    doubts: usize,
+    /// Messages that IO has afterwards, exactly.
+    created: usize,
+}
+
+impl Crash {
+    const fn of(
+        [id, fault, service, point]: [&'static str; 4],
+        injected: &'static str,
+        wanted: &'static str,
+    ) -> Self {
+        Self { id, fault, service, point, injected, wanted, events: MANY, doubts: 0, created: MANY }
+    }
+
+    /// One event only, so that the numbers are exact.
+    const fn alone(mut self, doubts: usize, created: usize) -> Self {
+        self.events = 1;
+        self.doubts = doubts;
+        self.created = created;
+        self
+    }
+}
+
+const ALL_ONCE: &str = "each message once";
+const SENT: &str = "sent once, no doubt";
+
+/// The crashes.
+const CRASHES: [Crash; 11] = [
+    Crash::of(
+        ["F01", "intake dies after it received an event", "scheduler", "intake.received:3"],
+        "abort at the third event received",
+        ALL_ONCE,
+    ),
+    Crash::of(
+        ["F02", "intake dies after its commit in Redis", "scheduler", "intake.committed:3"],
+        "abort after the third commit",
+        ALL_ONCE,
+    ),
+    Crash::of(
+        ["F03", "intake dies before its acknowledgement", "scheduler", "intake.told:3"],
+        "abort when the third event's outcomes are confirmed",
+        ALL_ONCE,
+    ),
+    Crash::of(
+        ["F04", "scheduler dies after a claim", "scheduler", "emit.claimed"],
+        "abort at the first claim",
+        "emitted again when the lease ends; each message once",
+    ),
+    Crash::of(
+        ["F05", "scheduler dies between publish and confirm", "scheduler", "broker.offered:2"],
+        "abort when the second message was written to the broker",
+        ALL_ONCE,
+    ),
+    Crash::of(
+        ["F07", "renderer dies before it publishes", "renderer", "renderer.written"],
+        "abort when the first batch is written",
+        ALL_ONCE,
+    ),
+    Crash::of(
+        ["F08", "renderer dies before its acknowledgement", "renderer", "renderer.published"],
+        "abort when the first batch is confirmed",
+        ALL_ONCE,
+    ),
+    Crash::of(
+        ["F09", "dispatcher dies before the fence", "dispatcher", "dispatcher.before-fence"],
+        "abort before the intent is recorded",
+        SENT,
+    )
+    .alone(0, 1),
+    Crash::of(
+        ["F12", "dispatcher dies after the 201, before it is recorded", "dispatcher", "dispatcher.answered"],
+        "abort when the answer is there",
+        "created once, one doubt",
+    )
+    .alone(1, 1),
+    Crash::of(
+        ["F13", "dispatcher dies after the record", "dispatcher", "dispatcher.settled"],
+        "abort when the sending is recorded and not told",
+        "created once, told, no doubt",
+    )
+    .alone(0, 1),
+    Crash::of(
+        ["F14", "dispatcher dies before its acknowledgement", "dispatcher", "dispatcher.told"],
+        "abort when the outcome is confirmed",
+        "created once, one outcome id, no doubt",
+    )
+    .alone(0, 1),
+];
+
+/// The rows.
+pub(in crate::chaos) fn rows() -> Vec<Row> {
+    let mut rows: Vec<Row> = CRASHES
+        .into_iter()
+        .map(|crash| {
+            let words = [crash.fault, crash.injected, crash.wanted];
+            let crash = std::sync::Arc::new(crash);
+            Row::quick(crash.id, words, move |ground| run(ground, std::sync::Arc::clone(&crash)))
+        })
+        .collect();
+    let words = [
+        "dispatcher dies after the fence, before it connects",
+        "abort when the intent is recorded, once with policy hold and once with resend",
+        "hold: none created, one doubt (a false one); resend: created once",
+    ];
+    rows.push(Row::quick("F10", words, after_the_fence));
+    let words = [
+        "scheduler dies after the confirm",
+        "abort when the first render requests are confirmed; abort when a case that was looked at again is written, before it is told",
+        "each message once; what the second look changed is told",
+    ];
+    rows.push(Row::quick("F06", words, after_the_confirm));
+    rows
+}
+
+async fn run(ground: Ground, crash: std::sync::Arc<Crash>) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default().crash(crash.service, crash.point)).await?;
+    trial.publish(crash.events).await?;
+    trial.crew.wait_crashed(crash.service).await?;
+    trial.mended();
+    trial.crew.enlist(crash.service, &[])?;
+    if crash.doubts > 0 {
+        // Past the end of the intent: only then is anybody sure that the try is over.
+        trial.advance(INTENT).await?;
+    }
+    let took = trial.settle().await?;
+    let created = trial.created().await?;
+    let report = trial.close(Bounds { doubts: crash.doubts, ..Bounds::default() }).await?;
+    ensure!(report.in_doubt == crash.doubts, "{} in doubt, not {}", report.in_doubt, crash.doubts);
+    ensure!(created == crash.created, "IO has {created} messages, not {}", crash.created);
+    Ok(Seen::new(format!("all over {took:.1} s after the crash"), report))
+}
+
+async fn after_the_confirm(ground: Ground) -> anyhow::Result<Seen> {
+    looked_at_again(&ground).await?;
+    let crash = Crash::of(["F06", "", "scheduler", "emit.published"], "", ALL_ONCE);
+    let seen = run(ground, std::sync::Arc::new(crash)).await?;
+    Ok(Seen {
+        words: format!("{}; three cancelled reminders told after the second look", seen.words),
+        ..seen
+    })
+}
+
+/// A death cancels the reminders of the person's other case, and the scheduler dies before it says so.
+async fn looked_at_again(ground: &Ground) -> anyhow::Result<()> {
+    let crash = Setup::default().crash("scheduler", "look-again.committed");
+    let mut trial = Trial::start(ground, crash).await?;
+    let permit =
+        json!({ "codice_fiscale": CANARIES[0], "tipo_permesso": "O", "data_scadenza": "2036-06-30" });
+    trial.say("permesso.registrato", "P-1", permit).await?;
+    trial.until("the reminders are armed", |book| book.count("messaggio.programmato") == 3).await?;
+    let death = json!({ "codice_fiscale": CANARIES[0], "motivo": "decesso" });
+    trial.say("posizione.chiusa", "P-2", death).await?;
+    trial.crew.wait_crashed("scheduler").await?;
+    trial.crew.enlist("scheduler", &[])?;
+    trial.until("their end is told", |book| book.count("messaggio.scartato") == 3).await?;
+    trial.crew.stand_down().await
+}
+
+async fn after_the_fence(ground: Ground) -> anyhow::Result<Seen> {
+    let crash = || Setup::default().crash("dispatcher", "dispatcher.fenced");
+    let mut trial = Trial::start(&ground, crash()).await?;
+    trial.publish(1).await?;
+    trial.crew.wait_crashed("dispatcher").await?;
+    trial.crew.enlist("dispatcher", &[])?;
+    trial.advance(INTENT).await?;
+    trial.settle().await?;
+    let created = trial.created().await?;
+    let held = trial.close(Bounds { doubts: 1, ..Bounds::default() }).await?;
+    ensure!((held.in_doubt, created) == (1, 0), "hold: {} in doubt, {created} created", held.in_doubt);
+
+    let resend = crash().in_doubt("resend").with("IO__RESEND_AFTER", "181s");
+    let mut trial = Trial::start(&ground, resend).await?;
+    trial.publish(1).await?;
+    trial.crew.wait_crashed("dispatcher").await?;
+    trial.crew.enlist("dispatcher", &[])?;
+    trial.advance(INTENT).await?;
+    trial.until("the doubt is told", |book| book.count("messaggio.in-dubbio") == 1).await?;
+    // The wait of a resend is longer than any gateway's: the store's clock goes past it.
+    trial.advance(std::time::Duration::from_mins(4)).await?;
+    trial.until("it is sent again", |book| book.count("messaggio.inviato") == 1).await?;
+    trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    ensure!(report.ok == 1, "resend: it was not sent");
+    Ok(Seen::new("hold: none created, one doubt; resend: created once, the doubt closed", report))
+}

@@ -1,0 +1,303 @@
+//! F47 to F61: IO slow, lying, full, away; events that come twice.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::life::lasts;
+use crate::chaos::checker::{Bounds, CANARIES};
+use crate::chaos::ground::Ground;
+use crate::chaos::matrix::{Kind, Needs, Row, Seen};
+use crate::chaos::proxy::{Cable, End, Flow};
+use crate::chaos::trial::{Setup, Trial};
+
+/// The rows.
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub(in crate::chaos) fn rows() -> Vec<Row> {
+    let long = (Needs::Lane, false);
+    let mut rows = vec![
+        Row::quick(
+            "F47",
+            [
+                "IO hangs for some",
+                "five submits for one citizen hang beyond io.request_timeout",
+                "everybody else's messages flow; the five are in doubt",
+            ],
+            hangs,
+        ),
+        Row::quick(
+            "F52",
+            [
+                "IO throttles",
+                "429 with and without its header, twelve calls",
+                "no attempt burned, each message once",
+            ],
+            throttles,
+        ),
+        Row::quick(
+            "F53",
+            [
+                "IO fails",
+                "500 of the handler five times, 502 of the gateway once, all on submit",
+                "500 is tried again; 502 is one doubt",
+            ],
+            fails,
+        ),
+        Row::runs(
+            "F54",
+            [
+                "IO refuses the key",
+                "401 for one service",
+                "that service is paused, others flow, no attempt burned",
+            ],
+            long,
+            |ground| pauses(ground, json!({ "kind": "unauthorized", "fiscal_code": CANARIES[0] })),
+        ),
+        Row::quick(
+            "F56",
+            ["IO cannot be reached", "connections refused", "no doubt; sent when it is back"],
+            away,
+        ),
+        Row::runs(
+            "F57",
+            ["IO answers with a redirect", "307 to a submit", "not followed; the service is paused"],
+            long,
+            |ground| {
+                let fault = json!({ "kind": "redirect", "operation": "submit", "fiscal_code": CANARIES[0] });
+                pauses(ground, fault)
+            },
+        ),
+        Row::runs(
+            "F58",
+            [
+                "IO is down for long, with a backlog",
+                "connections refused for 20 s, 2000 messages due",
+                "drains; none lost",
+            ],
+            long,
+            backlog,
+        ),
+        Row::quick(
+            "F60",
+            [
+                "every event comes three times, and once with another content",
+                "20 events three times over; one id with another body",
+                "sent once; the conflict is told",
+            ],
+            thrice,
+        ),
+    ];
+    rows.extend(cables());
+    rows.push(Row::unrun(
+        "F59",
+        [
+            "IO fails for one path and some calls, for long",
+            "20 % slow or 5xx for 30 min",
+            "at most 10 % extra calls, others unaffected",
+        ],
+        Kind::NotYet("the budget of extra calls is not counted yet"),
+    ));
+    rows.push(Row::quick(
+        "F61",
+        [
+            "a cancellation races the POST",
+            "the case is closed while the dispatcher is frozen before the fence, and between fence and POST",
+            "before: cancelled, nothing sent; after: too late, sent once and told",
+        ],
+        cancelled,
+    ));
+    rows
+}
+
+/// What the cable does to one answer to a submit.
+fn cables() -> Vec<Row> {
+    let doubt = "unknown: created once, in doubt, not sent again";
+    let slow = Flow { latency: Duration::from_millis(300), slice: 1, bandwidth: 0 };
+    vec![
+        Row::quick("F48", ["IO answers a byte at a time", "one byte every 300 ms", doubt], move |ground| {
+            answer_breaks(ground, Cable::SlowAnswers(slow))
+        }),
+        Row::quick("F49", ["IO resets the connection", "RST after the request was read", doubt], |ground| {
+            answer_breaks(ground, Cable::EndAnswerAfter(0, End::Reset))
+        }),
+        Row::quick("F50", ["IO closes the connection", "FIN after the request was read", doubt], |ground| {
+            answer_breaks(ground, Cable::EndAnswerAfter(0, End::Fin))
+        }),
+        Row::quick(
+            "F51",
+            [
+                "IO's 201 is broken",
+                "body truncated; body that is no JSON",
+                "sent, without an id; never sent again",
+            ],
+            broken_created,
+        ),
+    ]
+}
+
+/// Between fence and POST the dispatcher is frozen, so that the cable changes for the submit alone.
+async fn answer_breaks(ground: Ground, cable: Cable) -> anyhow::Result<Seen> {
+    let setup = Setup::default().through("io").crash("dispatcher", "dispatcher.fenced:1:stop");
+    let mut trial = Trial::start(&ground, setup).await?;
+    trial.publish(1).await?;
+    trial
+        .wait_for("the dispatcher is between fence and POST", async |trial: &Trial| {
+            Ok(trial.crew.is_frozen("dispatcher"))
+        })
+        .await?;
+    trial.cable("io")?.set(cable);
+    trial.crew.signal("dispatcher", Signal::CONT)?;
+    trial.settle().await?;
+    trial.cable("io")?.mend();
+    trial.publish(5).await?;
+    trial.settle().await?;
+    let created = trial.created().await?;
+    let report = trial.close(Bounds { doubts: 1, ..Bounds::default() }).await?;
+    ensure!((created, report.in_doubt) == (6, 1), "{created} created, {} in doubt", report.in_doubt);
+    Ok(Seen::new("created, in doubt; the next five went at once", report))
+}
+
+async fn broken_created(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    for kind in ["truncated", "wrong_json"] {
+        trial.io_fault(&json!({ "kind": kind, "operation": "submit" })).await?;
+        trial.publish(1).await?;
+        trial.settle().await?;
+    }
+    let blank = trial.book.outcomes.iter().filter(|o| o["data"]["io_id"] == Value::Null).count();
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(format!("sent, {blank} of 2 without an id, none again"), report))
+}
+
+async fn hangs(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let hang = json!({
+        "kind": "delay", "delay_ms": 20_000, "operation": "submit", "calls": 5, "fiscal_code": CANARIES[0],
+    });
+    trial.io_fault(&hang).await?;
+    // Every fourth is for that citizen.
+    trial.publish(20).await?;
+    trial.publish_for(20, "roccamarina").await?;
+    trial.until("everybody else's are sent", |book| book.count("messaggio.inviato") >= 30).await?;
+    trial.settle().await?;
+    let report = trial.close(Bounds { doubts: 5, ..Bounds::default() }).await?;
+    ensure!(report.in_doubt == 5, "{} in doubt, not 5", report.in_doubt);
+    Ok(Seen::new("35 sent, the five that hung in doubt", report))
+}
+
+async fn throttles(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let with = json!({ "kind": "rate_limited", "calls": 10, "retry_after": 1 });
+    let absurd = json!({ "kind": "rate_limited", "calls": 1, "retry_after": 0 });
+    let without = json!({ "kind": "rate_limited", "calls": 1 });
+    trial.io_fault(&json!([with, absurd, without])).await?;
+    trial.publish(20).await?;
+    trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new("all sent after the pauses", report))
+}
+
+async fn fails(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let handler = json!({ "kind": "server_error", "operation": "submit", "calls": 5 });
+    let gateway = json!({ "kind": "bad_gateway", "operation": "submit", "calls": 1 });
+    trial.io_fault(&json!([handler, gateway])).await?;
+    trial.publish(20).await?;
+    trial.settle().await?;
+    let report = trial.close(Bounds { doubts: 1, ..Bounds::default() }).await?;
+    ensure!(report.in_doubt == 1, "{} in doubt, not 1", report.in_doubt);
+    Ok(Seen::new("five tried again and sent, one in doubt", report))
+}
+
+/// A fault after which the service rests for a minute.
+async fn pauses(ground: Ground, fault: Value) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    trial.io_fault(&fault).await?;
+    trial.publish(1).await?;
+    trial
+        .wait_for("the service is paused", async |trial: &Trial| {
+            Ok(trial.crew.log_of("dispatcher").contains("service paused"))
+        })
+        .await?;
+    trial.mended();
+    trial.publish_for(10, "roccamarina").await?;
+    trial.until("the other ente's are sent", |book| book.count("messaggio.inviato") == 10).await?;
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(format!("the others went at once, the paused one {took:.0} s later"), report))
+}
+
+async fn away(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    trial.crew.lose_io().await?;
+    trial.publish(20).await?;
+    lasts(Duration::from_secs(5)).await;
+    trial.crew.start_io().await?;
+    trial.mended();
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(format!("all sent {took:.1} s after it was back"), report))
+}
+
+async fn backlog(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    trial.crew.lose_io().await?;
+    trial.publish(2000).await?;
+    lasts(Duration::from_secs(20)).await;
+    let memory = trial.crew.sizes().iter().map(|(_, kib, _)| kib / 1024).max().unwrap_or(0);
+    trial.crew.start_io().await?;
+    trial.mended();
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(
+        format!("largest process {memory} MiB meanwhile; all sent {took:.1} s after it was back"),
+        report,
+    ))
+}
+
+async fn thrice(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    trial.publish(20).await?;
+    for _ in 0..2 {
+        trial.publish_again(0..20, "").await?;
+    }
+    trial.settle().await?;
+    trial.publish_again(0..1, "altro").await?;
+    trial.until("the conflict is told", |book| book.count("evento.rifiutato") == 1).await?;
+    let conflict = trial.book.outcomes.iter().any(|outcome| outcome["data"]["codice"] == "conflict");
+    ensure!(conflict, "refused, and not as a conflict");
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new("each sent once, the other content refused as a conflict", report))
+}
+
+/// A reminder falls due, the dispatcher freezes with it in hand, and the office closes the case.
+async fn cancelled(ground: Ground) -> anyhow::Result<Seen> {
+    // Point, then messages created, sent and discarded: three reminders are armed.
+    for (point, created, sent, discarded) in
+        [("dispatcher.before-fence:1:stop", 0, 0, 3), ("dispatcher.fenced:1:stop", 1, 1, 2)]
+    {
+        let mut trial = Trial::start(&ground, Setup::default().crash("dispatcher", point)).await?;
+        let permit =
+            json!({ "codice_fiscale": CANARIES[0], "tipo_permesso": "O", "data_scadenza": "2036-06-30" });
+        trial.say("permesso.registrato", "P-1", permit).await?;
+        trial.until("the reminders are armed", |book| book.count("messaggio.programmato") == 3).await?;
+        trial.make_due(1).await?;
+        trial
+            .wait_for("the dispatcher freezes", async |trial: &Trial| Ok(trial.crew.is_frozen("dispatcher")))
+            .await?;
+        let closed = json!({ "codice_fiscale": CANARIES[0], "motivo": "archiviata" });
+        trial.say("posizione.chiusa", "P-1", closed).await?;
+        trial.until("the rest is cancelled", |book| book.count("messaggio.scartato") == discarded).await?;
+        trial.crew.signal("dispatcher", Signal::CONT)?;
+        trial.until("what was too late is told", |book| book.count("messaggio.inviato") == sent).await?;
+        trial.wait_quiet().await?;
+        trial.crew.terminate("dispatcher").await?;
+        let made = trial.created().await?;
+        ensure!(made == created, "{point}: {made} created, not {created}");
+        trial.crew.stand_down().await?;
+    }
+    let words = "before the fence: three cancelled, none sent; after it: one sent and told, two cancelled";
+    Ok(Seen { words: words.to_owned(), report: None })
+}

@@ -1,0 +1,208 @@
+//! F11 and F15 to F19: processes that are killed, stopped, replaced, frozen, and that panic.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+use rustix::process::Signal;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::chaos::checker::Bounds;
+use crate::chaos::dice::Dice;
+use crate::chaos::ground::Ground;
+use crate::chaos::matrix::{Needs, Row, Seen};
+use crate::chaos::trial::{INTENT, Setup, Trial};
+use crate::fleet::SERVICES;
+
+/// Kills of F15, and events published before each.
+const KILLS: usize = 200;
+const EVENTS_A_KILL: usize = 25;
+/// `io.concurrency` of F15: the requests that one dispatcher may have under way when it dies.
+const CONCURRENCY: usize = 8;
+
+/// The rows.
+pub(in crate::chaos) fn rows() -> Vec<Row> {
+    let all = (Needs::Alone, false);
+    vec![
+        Row::quick(
+            "F11",
+            [
+                "dispatcher dies while IO answers",
+                "IO stores the message and answers late, SIGKILL meanwhile",
+                "created once, one doubt",
+            ],
+            while_io_answers,
+        ),
+        Row::runs(
+            "F15",
+            [
+                "processes die at random",
+                "200 SIGKILLs to random services, 0.2 to 1 s apart, while 5000 events come in",
+                "doubts at most kills of a dispatcher times its concurrency (8); the backlog drains",
+            ],
+            all,
+            random_kills,
+        ),
+        Row::quick(
+            "F16",
+            [
+                "rolling restart",
+                "each service has a second replica started and the first ended by SIGTERM, under load",
+                "no doubt, no copy, every process ends in order",
+            ],
+            rolling_restart,
+        ),
+        Row::quick(
+            "F17",
+            [
+                "SIGTERM while IO is slow",
+                "IO answers after 8 s, shutdown.grace is 1 s",
+                "doubts at most the requests under way; none lost",
+            ],
+            stop_while_io_is_slow,
+        ),
+        Row::quick(
+            "F18",
+            [
+                "a panic in a handler",
+                "one panic in each service, in the middle of 20 events each",
+                "the event comes again, its neighbours are not affected",
+            ],
+            panics,
+        ),
+        Row::quick(
+            "F19",
+            [
+                "a zombie: a dispatcher that is frozen and thaws",
+                "SIGSTOP before the fence, and between fence and POST; another dispatcher takes over; SIGCONT",
+                "no POST by a superseded delivery; the late POST closes its doubt; one copy",
+            ],
+            zombies,
+        ),
+    ]
+}
+
+async fn while_io_answers(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    trial.io_fault(&json!({ "kind": "delay", "delay_ms": 2900, "operation": "submit" })).await?;
+    trial.publish(1).await?;
+    trial.wait_for("IO has the message", async |trial: &Trial| Ok(trial.created().await? == 1)).await?;
+    trial.crew.kill("dispatcher").await?;
+    trial.crew.enlist("dispatcher", &[])?;
+    trial.advance(INTENT).await?;
+    trial.settle().await?;
+    let report = trial.close(Bounds { doubts: 1, ..Bounds::default() }).await?;
+    ensure!(report.in_doubt == 1, "{} in doubt, not 1", report.in_doubt);
+    Ok(Seen::new("created once, one doubt", report))
+}
+
+async fn random_kills(ground: Ground) -> anyhow::Result<Seen> {
+    let concurrency = CONCURRENCY.to_string();
+    let mut trial = Trial::start(&ground, Setup::default().with("IO__CONCURRENCY", &concurrency)).await?;
+    let (mut dice, mut dispatchers) = (Dice::new(15), 0);
+    for _ in 0..KILLS {
+        trial.publish(EVENTS_A_KILL).await?;
+        let service = dice.pick(&SERVICES);
+        dispatchers += usize::from(service == "dispatcher");
+        trial.crew.kill(service).await?;
+        trial.crew.enlist(service, &[])?;
+        sleep(dice.between(200, 1000)).await;
+    }
+    trial.mended();
+    trial.advance(INTENT).await?;
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds { doubts: dispatchers * CONCURRENCY, ..Bounds::default() }).await?;
+    Ok(Seen::new(
+        format!("{KILLS} kills, {dispatchers} of a dispatcher; all over {took:.1} s after the last"),
+        report,
+    ))
+}
+
+async fn rolling_restart(ground: Ground) -> anyhow::Result<Seen> {
+    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    for service in SERVICES {
+        trial.publish(40).await?;
+        trial.crew.enlist(service, &[])?;
+        trial.crew.wait_ready().await?;
+        trial.publish(40).await?;
+        trial.crew.terminate(service).await?;
+    }
+    trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new("three services replaced under load, all ended in order", report))
+}
+
+async fn stop_while_io_is_slow(ground: Ground) -> anyhow::Result<Seen> {
+    let setup = Setup::default().with("SHUTDOWN__GRACE", "1s").with("IO__REQUEST_TIMEOUT", "10s");
+    let mut trial = Trial::start(&ground, setup).await?;
+    let slow = json!({ "kind": "delay", "delay_ms": 8000, "operation": "submit", "calls": 3 });
+    trial.io_fault(&slow).await?;
+    trial.publish(3).await?;
+    trial.wait_for("IO has the messages", async |trial: &Trial| Ok(trial.created().await? == 3)).await?;
+    trial.crew.terminate("dispatcher").await?;
+    trial.crew.enlist("dispatcher", &[])?;
+    trial.advance(INTENT * 2).await?;
+    trial.settle().await?;
+    let report = trial.close(Bounds { doubts: 3, ..Bounds::default() }).await?;
+    Ok(Seen::new("the process ended within its grace; what it could not wait for is in doubt", report))
+}
+
+async fn panics(ground: Ground) -> anyhow::Result<Seen> {
+    let points = [
+        ("scheduler", "intake.received:3:panic"),
+        ("renderer", "renderer.written:1:panic"),
+        ("dispatcher", "dispatcher.before-fence:3:panic"),
+    ];
+    let mut last = None;
+    for (service, point) in points {
+        let mut trial = Trial::start(&ground, Setup::default().crash(service, point)).await?;
+        trial.publish(20).await?;
+        trial.settle().await?;
+        ensure!(trial.crew.log_of(service).contains("\"panic\""), "{service} did not panic");
+        last = Some(trial.close(Bounds { panics: 1, ..Bounds::default() }).await?);
+    }
+    let report = last.unwrap_or_default();
+    Ok(Seen::new("one panic in each service, everything sent once (counts of the last)", report))
+}
+
+async fn zombies(ground: Ground) -> anyhow::Result<Seen> {
+    let before = Setup::default().crash("dispatcher", "dispatcher.before-fence:1:stop");
+    let mut trial = Trial::start(&ground, before).await?;
+    // One only: others of this process could be past their fence when it freezes.
+    trial.publish(1).await?;
+    frozen(&trial).await?;
+    trial.crew.enlist("dispatcher", &[])?;
+    trial.settle().await?;
+    trial.crew.signal("dispatcher", Signal::CONT)?;
+    trial.publish(5).await?;
+    trial.settle().await?;
+    trial.close(Bounds::default()).await?;
+
+    let between = Setup::default().crash("dispatcher", "dispatcher.fenced:1:stop");
+    let mut trial = Trial::start(&ground, between).await?;
+    trial.publish(1).await?;
+    frozen(&trial).await?;
+    trial.crew.enlist("dispatcher", &[])?;
+    trial.advance(INTENT).await?;
+    trial.until("the doubt is told", |book| book.count("messaggio.in-dubbio") == 1).await?;
+    let created = trial.created().await?;
+    ensure!(created == 0, "another dispatcher sent it meanwhile");
+    trial.crew.signal("dispatcher", Signal::CONT)?;
+    trial.until("the late answer closes the doubt", |book| book.count("messaggio.inviato") == 1).await?;
+    trial.settle().await?;
+    let report = trial.close(Bounds::default()).await?;
+    Ok(Seen::new(
+        "before the fence: sent once, by the other; after it: sent once, late, the doubt closed",
+        report,
+    ))
+}
+
+/// Waits until the dispatcher came to the point at which it froze.
+async fn frozen(trial: &Trial) -> anyhow::Result<()> {
+    trial.wait_for("a dispatcher freezes", async |trial: &Trial| Ok(trial.crew.is_frozen("dispatcher"))).await
+}
+
+/// How long a fault lasts: part of the injection, no wait for anything.
+pub(super) async fn lasts(time: Duration) {
+    sleep(time).await;
+}

@@ -1,0 +1,118 @@
+//! Running rows: those that share brokers side by side, those that need brokers of their own one by one.
+
+use std::collections::VecDeque;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use futures_util::future::join_all;
+use shared::clock::Clock;
+use tokio::time::Instant;
+
+use super::ground::Ground;
+use super::matrix::{Kind, Needs, Row, matrix};
+use super::result::{Finding, Outcome, Verdict};
+use crate::brokers::{Brokers, Options};
+use crate::fleet::Binaries;
+
+/// Rows that wait for leases run side by side in so many lanes: on two cores more would only be in each
+/// other's way.
+const LANES: u16 = 3;
+
+/// Which rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Half {
+    /// The quick ones, which `make test` runs.
+    Quick,
+    /// All.
+    All,
+    /// Those named.
+    Named(Vec<String>),
+}
+
+impl Half {
+    fn takes(&self, row: &Row) -> bool {
+        match self {
+            Self::Quick => matches!(row.kind, Kind::Run { quick: true, .. }),
+            Self::All => true,
+            Self::Named(names) => names.iter().any(|name| name == row.id),
+        }
+    }
+}
+
+/// Runs rows of the matrix on private brokers.
+///
+/// # Errors
+/// Brokers cannot be had. A row that breaks is a finding.
+pub async fn run(binaries: &Binaries, half: &Half) -> anyhow::Result<Outcome> {
+    let rows: Vec<Row> = matrix().into_iter().filter(|row| half.takes(row)).collect();
+    let needs = |row: &Row, wanted| matches!(row.kind, Kind::Run { needs, .. } if needs == wanted);
+    let brokers = Arc::new(Brokers::start(&Options::from_env()?).await?);
+    let versions = brokers.versions();
+    let named = format!("{} and {}", versions.0, versions.1);
+    let mut findings =
+        side_by_side(&brokers, binaries, rows.iter().filter(|row| needs(row, Needs::Lane))).await?;
+    let ground = Ground::lane(&brokers, binaries, 0).await?;
+    for row in rows.iter().filter(|row| needs(row, Needs::Alone)) {
+        findings.push(one(row, &ground).await);
+    }
+    findings.extend(rows.iter().filter_map(unrun));
+    brokers.shutdown().await?;
+    findings.sort_by(|a, b| a.id.cmp(&b.id));
+    let day = Clock::system().now().format("%Y-%m-%d").to_string();
+    Ok(Outcome { brokers: named, day, findings })
+}
+
+/// Rows in lanes; each lane takes the next row when it is done with one.
+async fn side_by_side(
+    brokers: &Arc<Brokers>,
+    binaries: &Binaries,
+    rows: impl Iterator<Item = &Row>,
+) -> anyhow::Result<Vec<Finding>> {
+    let waiting: Mutex<VecDeque<&Row>> = Mutex::new(rows.collect());
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let mut grounds = Vec::new();
+    for lane in 1..=LANES {
+        grounds.push(Ground::lane(brokers, binaries, lane).await?);
+    }
+    let lanes = grounds.iter().map(async |ground| {
+        let mut findings = Vec::new();
+        while let Some(row) = next() {
+            findings.push(one(row, ground).await);
+        }
+        findings
+    });
+    Ok(join_all(lanes).await.into_iter().flatten().collect())
+}
+
+async fn one(row: &Row, ground: &Ground) -> Finding {
+    let begun = Instant::now();
+    let Kind::Run { run, .. } = &row.kind else { return not_run(row) };
+    let ended = run(ground.clone()).await.with_context(|| format!("{} {}", row.id, row.fault));
+    let seconds = begun.elapsed().as_secs();
+    let (seen, verdict, report) = match ended {
+        Ok(seen) => (seen.words, Verdict::Held, seen.report),
+        Err(error) => (format!("{error:#}"), Verdict::Broken, None),
+    };
+    say(&format!("{:<4} {verdict:?} in {seconds} s: {seen}", row.id));
+    Finding { id: row.id.to_owned(), seen, verdict, seconds, report }
+}
+
+fn unrun(row: &Row) -> Option<Finding> {
+    (!matches!(row.kind, Kind::Run { .. })).then(|| not_run(row))
+}
+
+fn not_run(row: &Row) -> Finding {
+    let (verdict, why) = match row.kind {
+        Kind::NotHere(why) => (Verdict::NotHere, why),
+        Kind::TestedIn(test) => (Verdict::TestedApart, test),
+        Kind::NotYet(why) => (Verdict::NotYet, why),
+        Kind::Run { .. } => (Verdict::NotYet, "not run"),
+    };
+    Finding { id: row.id.to_owned(), seen: why.to_owned(), verdict, seconds: 0, report: None }
+}
+
+fn say(line: &str) {
+    // Nobody is left to tell if stdout is closed.
+    drop(writeln!(std::io::stdout(), "{line}"));
+}
