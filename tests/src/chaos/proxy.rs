@@ -151,8 +151,10 @@ async fn pump(
         };
         let most = most.min(buffer.len());
         let read = tokio::select! {
-            read = reader.read(&mut buffer[..most]), if now != Cable::Hold => read,
+            // The change first: what comes after it must not pass as before, in one piece for example.
+            biased;
             changed = cable.changed() => if changed.is_ok() { continue } else { break End::Fin },
+            read = reader.read(&mut buffer[..most]), if now != Cable::Hold => read,
         };
         let Ok(count @ 1..) = read else { break End::Fin };
         let now = *cable.borrow();
