@@ -90,7 +90,11 @@ mod armed {
         }
     }
 
-    /// Freezes the whole process. The signal reaches every thread, this one before `kill` returns.
+    /// How long this thread waits for the freeze to reach it.
+    const FREEZES_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+    /// Freezes the whole process. The kernel stops the threads one after the other, and on a busy machine this
+    /// one, which must not go on, among the last: it rests until that is over.
     fn stop() {
         let id = std::process::id().to_string();
         let sent = std::process::Command::new("kill").args(["-STOP", &id]).status();
@@ -99,6 +103,7 @@ mod armed {
             eprintln!("the process could not be stopped");
             std::process::abort();
         }
+        std::thread::sleep(FREEZES_WITHIN);
     }
 
     #[cfg(test)]

@@ -100,6 +100,14 @@ impl Fleet {
         Ok(())
     }
 
+    /// Makes the users again: a Redis that started anew knows only those of its own file.
+    ///
+    /// # Errors
+    /// A broker refuses it.
+    pub async fn grant(&self) -> anyhow::Result<()> {
+        access::grant(&self.brokers).await.map(drop)
+    }
+
     /// What a service signs in with.
     fn variables(&self, name: &str) -> Vec<(String, String)> {
         if self.own_users { access::variables(&self.brokers, name) } else { Vec::new() }

@@ -86,6 +86,7 @@ async fn redis_may_come_back_as_an_old_copy() -> anyhow::Result<()> {
 
     fleet.brokers.kill(Server::Redis).await?;
     fleet.brokers.start_again(Server::Redis).await?;
+    fleet.grant().await?;
     copy.restore(&fleet).await?;
     until_ready(&fleet, false).await?;
     until_ready(&fleet, true).await?;

@@ -19,7 +19,7 @@ use shared::store::inspect::{DROPPED, Decision, Inspector};
 use shared::store::keys::{CaseId, Kind, Member, ente_prefix};
 use shared::store::ledger::{Fence, Intent, Ledger, Settlement};
 use shared::store::progress::RawProgress;
-use shared::store::{CaseStore, Commit, Committed, Options, Place, Redis, RedisLedger, Tls};
+use shared::store::{CaseStore, Commit, Committed, Options, Place, Redis, RedisLedger, StoreError, Tls};
 use shared::wire::{Level, MessageRef};
 
 use crate::shared_brokers;
@@ -182,7 +182,11 @@ impl Real {
             }
             Event::Settled(emission, outcome) => {
                 let settlement = settlement(outcome);
-                self.ledger.settle(&self.reference(*emission), &settlement).await.unwrap();
+                // Of what was never emitted there is no record: the ledger takes it for lost, and changes nothing.
+                match self.ledger.settle(&self.reference(*emission), &settlement).await {
+                    Ok(_) | Err(StoreError::Lost) => {}
+                    Err(failure) => panic!("{failure}"),
+                }
             }
             Event::Resent => return Some(self.decide(Decision::Resend).await),
             Event::Dropped(_) => return Some(self.decide(Decision::Drop).await),

@@ -132,6 +132,15 @@ async fn a_cluster_keeps_the_contract_and_each_script_stays_in_one_slot() {
         .await
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+    for node in &nodes {
+        until("the node knows that the cluster is whole", async || {
+            let port = node.rsplit_once(':').unwrap().1.parse().unwrap();
+            let info = command(port, &["CLUSTER", "INFO"]).await.map_err(|error| format!("{error:?}"))?;
+            let info: String = ::redis::from_redis_value(info).map_err(|error| format!("{error:?}"))?;
+            if info.contains("cluster_state:ok") { Ok(()) } else { Err(info) }
+        })
+        .await;
+    }
     let place = Place::Cluster { nodes: nodes[..1].to_vec() };
     let redis = until("the cluster serves", async || {
         let redis = Redis::connect(&options("redis://127.0.0.1/0", place.clone())).await;

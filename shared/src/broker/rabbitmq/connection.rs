@@ -22,7 +22,7 @@ use super::{
     declare,
     socket::{Endpoint, Tether},
 };
-use crate::broker::{BrokerError, Counters, Links, Options, State};
+use crate::broker::{BrokerError, Counters, Links, Options, State, topology::Topology};
 
 /// First and longest pause between attempts.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -77,6 +77,19 @@ impl Shared {
     /// Declares or checks the topology, whichever the options say.
     pub(super) async fn ensure_topology(&self, session: &Session) -> Result<(), BrokerError> {
         declare::ensure(&session.connection, &self.options.topology, self.options.declare).await
+    }
+
+    /// The same for exchanges and bindings. Queues are left to their consumers: when a quorum queue is deleted
+    /// and another of its name is there at once, RabbitMQ 3.10 does not tell the consumer, which then waits for
+    /// ever (seen in a test).
+    pub(super) async fn ensure_routes(&self, session: &Session) -> Result<(), BrokerError> {
+        let topology = &self.options.topology;
+        let routes = Topology {
+            exchanges: topology.exchanges.clone(),
+            bindings: topology.bindings.clone(),
+            ..Topology::default()
+        };
+        declare::ensure(&session.connection, &routes, self.options.declare).await
     }
 }
 

@@ -116,7 +116,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut live: Live, mut intake: mpsc::R
         // Another channel on the same connection: an exchange or binding may be gone. Declare it again if
         // that is ours to do.
         if last.ptr_eq(&Arc::downgrade(&session))
-            && let Err(error) = shared.ensure_topology(&session).await
+            && let Err(error) = shared.ensure_routes(&session).await
         {
             tracing::warn!(error = %chain(&error), "topology not as it should be");
         }
