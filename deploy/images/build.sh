@@ -9,7 +9,7 @@
 # Needs Docker and Python 3. Where BUILD_BASE names an image (say rust:1.95-bookworm), that one compiles; otherwise no
 # registry is needed: the build base is made of Debian's packages and of this machine's own Rust, and debootstrap and
 # root, or sudo, are needed too (deploy/setup.sh images). RUNTIME_BASE names what lies below (default: scratch).
-# Crates come from crates.io, by the host's network and proxy.
+# Crates come from the public registry, by the host's network and proxy.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
