@@ -1,6 +1,6 @@
 //! What every adapter of the ports must do, as tests that run on any of them.
 //!
-//! The real adapter runs them in `shared/tests/broker.rs` on a RabbitMQ of its own, the double in memory
+//! The real adapter runs them in `tests/tests/ports/rabbitmq.rs` on a real RabbitMQ, the double in memory
 //! beside it. Waiting is always for an event, with a deadline.
 
 use std::{collections::BTreeSet, time::Duration};

@@ -1,7 +1,7 @@
 //! The states of one message, and the one function that moves it.
 //!
 //! The store's scripts do the same in Redis, atomically and for all processes: a test drives both through
-//! the same steps and compares them after each (`shared/tests/store/messages.rs`). The picture in
+//! the same steps and compares them after each (`tests/tests/ports/messages.rs`). The picture in
 //! docs/ARCHITECTURE.md is drawn from [`diagram::TRANSITIONS`].
 
 pub mod diagram;

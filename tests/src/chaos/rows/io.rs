@@ -97,7 +97,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "20 % slow or 5xx for 30 min",
             "at most 10 % extra calls, others unaffected",
         ],
-        Kind::NotYet("the budget of extra calls is not counted yet"),
+        Kind::NotYet("no injection yet; the budget of extra calls has its own tests"),
     ));
     rows.push(Row::quick(
         "F61",
