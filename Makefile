@@ -10,7 +10,7 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images images test-drain chaos soak bench fuzz check supply-chain k8s-check k8s-write docs docs-check setup
+.PHONY: help demo test test-images images test-drain test-rollout test-upgrade chaos soak bench fuzz check supply-chain k8s-check k8s-write docs docs-check setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,7 +40,16 @@ images: ## the container images and their bills of materials, without a registry
 test-drain: ## those images, confined, each service stopped under load: nothing lost, nothing twice
 	@tests/images/build.sh debian12
 	@tests/images/drain.sh
-chaos: ## the fault matrix, all or ROWS="F20 F35"; writes docs/guarantees.md; about half an hour
+
+test-rollout: ## those images, idle within 60 MiB of memory, each service replaced under load: nothing lost, nothing twice
+	@tests/images/build.sh debian12
+	@tests/images/rollout.sh
+
+test-upgrade: ## a rollout from the programs of another commit, OLD=v0.1.0, to these
+	@deploy/setup.sh test
+	@tests/upgrade.sh $(OLD)
+
+chaos: ## the fault matrix, all or ROWS="F20 F35"; writes docs/guarantees.md; about 35 minutes, some rows as root
 	@deploy/setup.sh test
 	@cargo build --quiet --locked --package tests --bin chaos --bin fleet-process
 	@target=$${CARGO_TARGET_DIR:-target}/debug; \

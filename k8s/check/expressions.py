@@ -14,8 +14,6 @@ from project import ROOT, load, report, tracked
 
 # Added by the scrape: deploy/prometheus/prometheus.yml and components/monitoring do so.
 SCRAPED = {"job", "instance", "service", "namespace", "pod"}
-# Not exported yet: `promemoria audit` will bring it. Its alert sleeps until then.
-COMING = {"promemoria_conservation_difference": {"ente"}}
 # What Grafana puts in the place of its variables, for the parser.
 VARIABLES = {"$__rate_interval": "5m", "$__range": "1h", "$__interval": "1m"}
 
@@ -56,7 +54,7 @@ def recorded():
 def known():
     """Every metric that an expression may use, with its labels."""
     foreign = yaml.safe_load((ROOT / "k8s/check/foreign_metrics.yaml").read_text(encoding="utf-8"))
-    return COMING | fleet_metrics() | recorded() | {name: set(labels) for name, labels in foreign.items()}
+    return fleet_metrics() | recorded() | {name: set(labels) for name, labels in foreign.items()}
 
 
 def selectors(node):

@@ -67,6 +67,7 @@ step "misconfigurations" misconfiguration "$RENDERED"
 step "rules" promtool check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml
 step "rules, unit tests" promtool test rules deploy/prometheus/tests/*.yml
 step "scrape configuration" promtool check config --lint=all --lint-fatal deploy/prometheus/prometheus.yml
+step "Compose file" python compose
 step "notification routes" amtool check-config deploy/alertmanager/alertmanager.yml
 step "alerts have tests and runbooks" python alerts
 step "dashboards" python dashboards

@@ -8,10 +8,10 @@ use chrono::DateTime;
 
 use crate::domain::FiscalCode;
 use crate::domain::case::{Case, Fact, PersonKey, Progress, Stamp, Thing, Things, merge, record, thing_key};
-use crate::domain::catalogue::{Catalogue, TipoEvento};
+use crate::domain::catalogue::{Catalogue, TipoEvento, holds};
 use crate::domain::ente::Ente;
 use crate::domain::event::CaseEvent;
-use crate::domain::plan::{Action, Context, all_hold, apply, case_id, replan};
+use crate::domain::plan::{Action, Context, apply, case_id, replan};
 use crate::store::keys::{CaseId, event_key};
 use crate::wire::telling::outcomes;
 use crate::wire::{Outcome, RecipientHash};
@@ -127,7 +127,7 @@ impl<'a> Arrival<'a> {
     #[must_use]
     pub fn is_about_persons(&self) -> bool {
         self.tipo.persona.as_ref().is_some_and(|persona| {
-            all_hold(&persona.dove, &self.event.fields)
+            holds(&persona.dove, &self.event.fields)
                 && (persona.campo.is_none() || !self.event.titolari.is_empty())
         })
     }
@@ -195,6 +195,7 @@ impl<'a> Arrival<'a> {
             fields: event.fields.clone(),
             importazione: event.importazione,
             taken_ms: now_ms,
+            trace: event.traceparent,
         };
         let key = thing_key(&tipo.cosa, &tipo.identita, &event.fields);
         record(&mut facts, &key, &tipo.tipo, tipo.modifica, fact);

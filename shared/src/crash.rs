@@ -5,18 +5,22 @@
 //! With it, the environment says what happens:
 //!
 //! ```text
-//! PROMEMORIA_CRASH_POINT=<name>[:<n>[:<abort|panic|stop>]]
+//! PROMEMORIA_CRASH_POINT=<name>[@<subject>][:<n>[:<abort|panic|stop>]]
 //! ```
 //!
-//! At the `n`th time (from 1, the default) that the process comes to that place, it aborts (the default),
-//! panics in that task, or stops as under `SIGSTOP` until somebody sends `SIGCONT`.
+//! At the `n`th time (from 1, the default) that the process comes to that place, with that subject if one is
+//! named, it aborts (the default), panics in that task, or stops as under `SIGSTOP` until somebody sends
+//! `SIGCONT`.
 
 /// A place at which a test may have the process end. Empty without the feature `crash-points`.
 #[cfg(feature = "crash-points")]
 #[macro_export]
 macro_rules! crash_point {
     ($name:literal) => {
-        $crate::crash::reached($name)
+        $crate::crash::reached($name, "")
+    };
+    ($name:literal, $subject:expr) => {
+        $crate::crash::reached($name, $subject)
     };
 }
 
@@ -25,6 +29,7 @@ macro_rules! crash_point {
 #[macro_export]
 macro_rules! crash_point {
     ($name:literal) => {};
+    ($name:literal, $subject:expr) => {};
 }
 
 #[cfg(feature = "crash-points")]
@@ -47,6 +52,8 @@ mod armed {
     #[derive(Debug, PartialEq, Eq)]
     struct Armed {
         name: String,
+        /// What the process must have in hand there; none is anything.
+        subject: Option<String>,
         at: u32,
         deed: Deed,
     }
@@ -60,7 +67,11 @@ mod armed {
     impl Armed {
         fn read(text: &str) -> Option<Self> {
             let mut parts = text.split(':');
-            let name = parts.next().filter(|name| !name.is_empty())?.to_owned();
+            let place = parts.next().filter(|name| !name.is_empty())?;
+            let (name, subject) = match place.split_once('@') {
+                Some((name, subject)) => (name.to_owned(), Some(subject.to_owned())),
+                None => (place.to_owned(), None),
+            };
             let at = parts.next().map_or(Some(1), |at| at.parse().ok())?;
             let deed = match parts.next() {
                 None | Some("abort") => Deed::Abort,
@@ -68,7 +79,11 @@ mod armed {
                 Some("stop") => Deed::Stop,
                 Some(_) => return None,
             };
-            Some(Self { name, at, deed })
+            Some(Self { name, subject, at, deed })
+        }
+
+        fn is_at(&self, name: &str, subject: &str) -> bool {
+            self.name == name && self.subject.as_deref().is_none_or(|wanted| wanted == subject)
         }
     }
 
@@ -76,8 +91,8 @@ mod armed {
     ///
     /// # Panics
     /// If the environment asks for it.
-    pub fn reached(name: &str) {
-        let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else { return };
+    pub fn reached(name: &str, subject: &str) {
+        let Some(armed) = ARMED.as_ref().filter(|armed| armed.is_at(name, subject)) else { return };
         if REACHED.fetch_add(1, Ordering::SeqCst) + 1 != armed.at {
             return;
         }
@@ -112,7 +127,13 @@ mod armed {
 
         #[test]
         fn the_environment_names_place_time_and_deed() {
-            let armed = |name: &str, at, deed| Some(Armed { name: name.to_owned(), at, deed });
+            let armed = |name: &str, at, deed| Some(Armed { name: name.to_owned(), subject: None, at, deed });
+            let one = Armed::read("a.b@event-1:2:panic").expect("an armed one");
+            assert!(
+                one.is_at("a.b", "event-1") && !one.is_at("a.b", "event-2") && !one.is_at("a.c", "event-1")
+            );
+            assert!(Armed::read("a.b").expect("an armed one").is_at("a.b", "anything"));
+            assert_eq!((one.at, one.deed), (2, Deed::Panic));
             assert_eq!(Armed::read("a.b"), armed("a.b", 1, Deed::Abort));
             assert_eq!(Armed::read("a.b:3"), armed("a.b", 3, Deed::Abort));
             assert_eq!(Armed::read("a.b:2:panic"), armed("a.b", 2, Deed::Panic));

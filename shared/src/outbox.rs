@@ -2,6 +2,7 @@
 
 use crate::broker::{Outgoing, Publisher, topology};
 use crate::clock::Clock;
+use crate::trace::{Cause, Place, Span, Traces};
 use crate::wire::Outcome;
 use tracing::warn;
 
@@ -10,13 +11,20 @@ use tracing::warn;
 pub struct Outbox<P> {
     publisher: P,
     clock: Clock,
+    traces: Traces,
 }
 
 impl<P: Publisher> Outbox<P> {
     /// On a publisher; the clock dates the outcomes.
     #[must_use]
     pub fn new(publisher: P, clock: Clock) -> Self {
-        Self { publisher, clock }
+        Self { publisher, clock, traces: Traces::off() }
+    }
+
+    /// The same, with a span for each outcome.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
     }
 
     /// Publishes; returns how many were not confirmed.
@@ -42,11 +50,22 @@ impl<P: Publisher> Outbox<P> {
     pub fn messages(&self, outcomes: &[Outcome]) -> Vec<Outgoing> {
         let now = self.clock.now();
         let message = |outcome: &Outcome| {
-            let mut message =
-                Outgoing::new(topology::OUTCOMES, &outcome.routing_key(), outcome.id(), outcome.body(now));
+            let (key, id) = (outcome.routing_key(), outcome.id());
+            let span = self.span(outcome, &key, &id);
+            let mut message = Outgoing::new(topology::OUTCOMES, &key, id, outcome.body(now));
             "application/cloudevents+json".clone_into(&mut message.content_type);
-            message.optional()
+            // Who does not trace, and who does not keep this one, passes on what came.
+            message.optional().with_trace(span.kept().or(outcome.traceparent)).with_span(span)
         };
         outcomes.iter().map(message).collect()
+    }
+
+    fn span(&self, outcome: &Outcome, routing_key: &str, id: &str) -> Span {
+        let to = Place { exchange: topology::OUTCOMES, routing_key, queue: None };
+        let span = self.traces.send(&to, Cause::CurrentOrSince(outcome.traceparent));
+        if span.is_kept() {
+            span.note("messaging.message.id", id.to_owned());
+        }
+        span
     }
 }

@@ -20,6 +20,7 @@ use crate::store::inspect::{Inspector, Weakness};
 use crate::store::{self, Redis, StoreError};
 use crate::telemetry::probes::Health;
 use crate::telemetry::{self, Process};
+use crate::trace::StartError;
 use crate::wire::RecipientHash;
 
 /// Name of the readiness condition of the broker.
@@ -44,6 +45,9 @@ pub enum RunError {
     /// The broker's settings can never work.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// There is no way to the collector of traces.
+    #[error(transparent)]
+    Tracing(#[from] StartError),
     /// A metric could not be registered.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -156,7 +160,7 @@ pub fn broker_options(settings: &Settings, name: &str) -> broker::Options {
         // A user that may not declare may look at what its role uses, and no more.
         topology: match Role::of_process(name).filter(|_| !amqp.declare) {
             Some(role) => Topology::used_by(role),
-            None => Topology::fleet(),
+            None => Topology::fleet().keeping_journal(settings.retention.journal),
         },
         connection_name: name.to_owned(),
         publish_window: amqp.publish_window,
@@ -221,6 +225,21 @@ pub async fn redis(
         }
         wait = (wait * 2).min(REACHING.1);
     }
+}
+
+/// Refuses to work on a store that a later release has written: this process could read nothing of it.
+///
+/// # Errors
+/// [`RunError::Faults`] with the ente and both versions. A store that is away is none: the scripts check again.
+pub async fn formats(redis: &Redis, live: &Live) -> Result<(), RunError> {
+    let mut faults = Vec::new();
+    for ente in live.current().enti() {
+        if let Err(StoreError::Foreign(foreign)) = redis.check_format(&ente.id).await {
+            let reason = format!("{foreign}; start the release that wrote it, or a newer one");
+            faults.push(Fault { file: "redis".to_owned(), key: ente.id.clone(), reason });
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(RunError::Faults(faults)) }
 }
 
 async fn reach(options: &store::Options) -> Result<(Redis, Vec<Weakness>), StoreError> {

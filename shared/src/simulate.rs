@@ -16,9 +16,10 @@ use crate::domain::ente::Ente;
 use crate::domain::event::{CaseEvent, Refusal};
 use crate::domain::plan::{Action, Due, fire};
 use crate::domain::render::{Texts, render};
+use crate::formats;
 use crate::store::keys::{CaseId, event_key};
 use crate::wire::telling::{message_ref, not_sent, office, outcomes};
-use crate::wire::{DispatchRequest, Level, MessageRef, Outcome, RecipientHash, RenderRequest, VERSION};
+use crate::wire::{DispatchRequest, Level, MessageRef, Outcome, RecipientHash, RenderRequest};
 
 /// Something that happened on the timeline.
 #[derive(Debug, Clone)]
@@ -303,7 +304,7 @@ impl<'a> Simulation<'a> {
             Due::Send { recipient, fields, taken_ms } => {
                 let message = MessageRef { attempt: 1, ..message_ref(&ctx, case, &id, planned) };
                 let request = RenderRequest {
-                    v: VERSION,
+                    v: formats::RENDER.written(),
                     message: message.clone(),
                     codice_fiscale: recipient,
                     campi: fields,
@@ -311,7 +312,6 @@ impl<'a> Simulation<'a> {
                     dovuto_ms: planned.due_ms,
                     utile_fino_ms: planned.useful_until_ms,
                     accolto_ms: taken_ms,
-                    traceparent: None,
                 };
                 match render(world.texts, world.catalogue, world.ente, &request, InDubbio::Hold) {
                     Ok(sent) => {

@@ -1,8 +1,8 @@
 //! Taking a checked event: load its cases, plan, commit all of it or nothing. The scheduler does it as
 //! events come, a replay of the journal does it again as of the instant at which they came.
 
-use crate::arrival::{Arrival, Before, Change, context, look_again};
-use crate::domain::case::PersonKey;
+use crate::arrival::{Arrival, Before, Change, Touch, context, look_again};
+use crate::domain::case::{EventKey, PersonKey};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::ente::Ente;
 use crate::domain::event::CaseEvent;
@@ -50,7 +50,7 @@ pub struct Taker<B> {
 
 impl<B: Books> Taker<B> {
     /// Takes one event, planned as of `at_ms` (Unix milliseconds), or of the store's present instant. The
-    /// same event again has no effect.
+    /// same event again has no effect; but a replay, which says `at_ms`, takes one again whose case is gone.
     pub async fn take(
         &self,
         event: &CaseEvent,
@@ -69,6 +69,10 @@ impl<B: Books> Taker<B> {
         for _ in 0..MEETINGS {
             let loaded = self.store.load(&ente.id, Some(&key), &ids, &persons).await?;
             if let Some(known) = &loaded.seen {
+                if at_ms.is_some() && known == remember && is_torn(&touches, &loaded, &key) {
+                    self.store.forget_event(&ente.id, &key).await?;
+                    continue;
+                }
                 return Ok(if known == remember { self.known(&arrival, &loaded) } else { Taken::Conflict });
             }
             let now_ms = at_ms.unwrap_or(loaded.now_ms);
@@ -126,6 +130,13 @@ impl<B: Books> Taker<B> {
     }
 }
 
+/// Whether a known event is not in a case that it must have made: the record is gone while the event's id
+/// remains. Retention takes both at once.
+fn is_torn(touches: &[Touch<'_>], loaded: &Loaded, key: &EventKey) -> bool {
+    let made = touches.iter().zip(&loaded.units).filter(|(touch, _)| !touch.only_if_known);
+    made.into_iter().any(|(_, unit)| !unit.known || !unit.case.events.contains(key))
+}
+
 /// When a known event was taken, Unix milliseconds: its fact says, unless a newer one took its place.
 fn taken_ms(loaded: &Loaded, event: &str) -> i64 {
     let things = loaded.units.iter().flat_map(|unit| unit.case.things.values());
@@ -135,7 +146,7 @@ fn taken_ms(loaded: &Loaded, event: &str) -> i64 {
 
 fn plan(
     arrival: &Arrival<'_>,
-    touches: &[crate::arrival::Touch<'_>],
+    touches: &[Touch<'_>],
     persons: &[PersonKey],
     (loaded, now_ms): (&Loaded, i64),
 ) -> Change {

@@ -57,12 +57,20 @@ fn lapin_is_used_in_its_adapter_only() {
 }
 
 #[test]
+fn opentelemetry_is_used_where_spans_are_made_only() {
+    for name in ["opentelemetry", "opentelemetry_sdk", "opentelemetry_otlp", "opentelemetry_http"] {
+        assert_eq!(users_of(name, &FLEET, &["shared/src/trace/"]), Vec::<String>::new(), "{name}");
+    }
+}
+
+#[test]
 fn the_domain_is_pure() {
     for name in ["tokio", "lapin", "redis", "reqwest", "axum"] {
         assert_eq!(users_of(name, &["shared/src/domain"], &[]), Vec::<String>::new(), "{name} in the domain");
     }
     for (path, text) in texts(&["shared/src/domain"]) {
-        for upward in ["crate::broker", "crate::store", "crate::settings", "crate::telemetry"] {
+        for upward in ["crate::broker", "crate::store", "crate::settings", "crate::telemetry", "crate::trace"]
+        {
             assert!(!text.contains(upward), "{path} looks up to {upward}");
         }
     }

@@ -2,13 +2,16 @@
 //!
 //! - [`brokers`]: a private RabbitMQ and Redis.
 //! - [`fleet`]: the real processes on them, with the sandbox in the place of IO.
+//! - [`collector`]: the other end of their spans.
 //! - [`demo`]: what `make demo` shows.
 //! - [`chaos`]: the fault matrix.
 //! - [`mod@bench`]: the fleet against a thin relay of the same hops.
 
 pub mod bench;
 pub mod brokers;
+pub mod certificates;
 pub mod chaos;
+pub mod collector;
 pub mod demo;
 pub mod fleet;
 

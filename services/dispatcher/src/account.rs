@@ -118,9 +118,9 @@ impl<Q: QuotaStore> Account<Q> {
         turn.mul_f64(0.25 + rand::random::<f64>() / 2.0).clamp(SHORTEST_WAIT, LONGEST_WAIT)
     }
 
-    /// Takes a call.
-    pub async fn call(&self, priority: Priority) -> Result<Token, Busy> {
-        self.budget.take(priority).await
+    /// Takes a call for an ente.
+    pub async fn call(&self, priority: Priority, ente: &str) -> Result<Token, Busy> {
+        self.budget.take(priority, ente).await
     }
 
     /// A call was answered.

@@ -1,7 +1,6 @@
 //! An account's budget of calls, as one replica uses it: callers queue here, one task asks the store for
 //! all of them at once, so a round trip is shared and no call is taken before somebody needs it.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,8 @@ use shared::store::quota::{Grant, QuotaStore, SLACK};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
+
+use crate::waiting::{Ask, Waiting};
 
 /// Longest wait for a call with a delivery in hand: beyond it the message goes back to the schedule.
 pub const PATIENCE: Duration = Duration::from_secs(2);
@@ -61,12 +62,6 @@ pub struct Budget<Q> {
     waited: Histogram,
 }
 
-#[derive(Debug)]
-struct Ask {
-    priority: Priority,
-    reply: oneshot::Sender<Result<Token, Busy>>,
-}
-
 impl<Q: QuotaStore> Budget<Q> {
     /// The budget of `limit` calls in any 5 s; 0 is no limit, and no call of the store. Its task ends with
     /// the budget.
@@ -79,15 +74,15 @@ impl<Q: QuotaStore> Budget<Q> {
         Self { account: account.to_owned(), limit, store, paused: Mutex::new(None), asks, waited }
     }
 
-    /// Takes a call, waiting at most [`PATIENCE`].
-    pub async fn take(&self, priority: Priority) -> Result<Token, Busy> {
+    /// Takes a call for an ente, waiting at most [`PATIENCE`].
+    pub async fn take(&self, priority: Priority, ente: &str) -> Result<Token, Busy> {
         let asked = Instant::now();
-        let token = self.take_unmeasured(priority).await;
+        let token = self.take_unmeasured(priority, ente).await;
         self.waited.observe(asked.elapsed().as_secs_f64());
         token
     }
 
-    async fn take_unmeasured(&self, priority: Priority) -> Result<Token, Busy> {
+    async fn take_unmeasured(&self, priority: Priority, ente: &str) -> Result<Token, Busy> {
         if let Some(rest) = self.paused_for() {
             return Err(Busy { after: rest });
         }
@@ -96,7 +91,7 @@ impl<Q: QuotaStore> Budget<Q> {
         }
         let (reply, token) = oneshot::channel();
         let busy = Err(Busy { after: PATIENCE });
-        if self.asks.send(Ask { priority, reply }).is_err() {
+        if self.asks.send(Ask { priority, ente: ente.to_owned(), reply }).is_err() {
             return busy;
         }
         match timeout(PATIENCE, token).await {
@@ -181,56 +176,6 @@ impl<Q: QuotaStore> Taker<Q> {
             waiting.turn_away(Busy { after: grant.wait });
         } else if waiting.len() > 0 {
             sleep(grant.wait).await;
-        }
-    }
-}
-
-/// Who waits for a call, by priority and then by arrival.
-#[derive(Default)]
-struct Waiting {
-    submit: VecDeque<Ask>,
-    profile: VecDeque<Ask>,
-    status: VecDeque<Ask>,
-}
-
-impl Waiting {
-    fn add(&mut self, ask: Ask) {
-        match ask.priority {
-            Priority::Submit => self.submit.push_back(ask),
-            Priority::Profile => self.profile.push_back(ask),
-            Priority::Status => self.status.push_back(ask),
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.submit.len() + self.profile.len() + self.status.len()
-    }
-
-    fn next(&mut self) -> Option<Ask> {
-        self.submit.pop_front().or_else(|| self.profile.pop_front()).or_else(|| self.status.pop_front())
-    }
-
-    /// Hands out calls; one for somebody who no longer waits goes to the next.
-    fn serve(&mut self, token: Token, granted: u32) {
-        let mut left = if token.is_fresh() { granted } else { 0 };
-        while left > 0 {
-            let Some(ask) = self.next() else { return };
-            if ask.reply.send(Ok(token)).is_ok() {
-                left -= 1;
-            }
-        }
-    }
-
-    fn turn_away(&mut self, busy: Busy) {
-        while let Some(ask) = self.next() {
-            // Somebody who no longer waits needs no answer.
-            ask.reply.send(Err(busy)).ok();
-        }
-    }
-
-    fn forget_the_gone(&mut self) {
-        for queue in [&mut self.submit, &mut self.profile, &mut self.status] {
-            queue.retain(|ask| !ask.reply.is_closed());
         }
     }
 }

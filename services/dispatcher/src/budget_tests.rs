@@ -1,5 +1,6 @@
 //! The queue for an account's calls, on paused time.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use prometheus::{Histogram, HistogramOpts, IntGauge};
@@ -57,7 +58,7 @@ fn budget(limit: u32, store: &Arc<Store>) -> Budget<Store> {
 async fn no_limit_makes_no_call_of_the_store() {
     let store = Store::granting([]);
     let budget = budget(0, &store);
-    let token = budget.take(Priority::Profile).await.unwrap();
+    let token = budget.take(Priority::Profile, "borgo").await.unwrap();
     budget.observe(&token, Some(0)).await;
     tokio::time::advance(Duration::from_mins(1)).await;
     assert!(token.is_fresh());
@@ -72,7 +73,7 @@ async fn those_who_wait_share_a_round_trip_and_a_begun_message_goes_first() {
     let budget = budget(150, &store);
     let order = Mutex::new(Vec::new());
     let ask = async |priority| {
-        budget.take(priority).await.unwrap();
+        budget.take(priority, "borgo").await.unwrap();
         order.lock().unwrap().push(priority);
     };
     tokio::join!(ask(Priority::Status), ask(Priority::Profile), ask(Priority::Submit));
@@ -81,10 +82,23 @@ async fn those_who_wait_share_a_round_trip_and_a_begun_message_goes_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_with_much_to_send_does_not_hold_up_the_few_of_another() {
+    let store = Store::granting([grant(0, 50), grant(1, 50), grant(1, 50), grant(2, 0)]);
+    let budget = budget(150, &store);
+    let order = Mutex::new(Vec::new());
+    let ask = async |ente| {
+        budget.take(Priority::Profile, ente).await.unwrap();
+        order.lock().unwrap().push(ente);
+    };
+    tokio::join!(ask("borgo"), ask("borgo"), ask("borgo"), ask("rocca"));
+    assert_eq!(*order.lock().unwrap(), ["borgo", "rocca", "borgo", "borgo"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_wait_turns_everybody_away_with_its_length() {
     let store = Store::granting([grant(0, 30_000)]);
     let budget = budget(150, &store);
-    let busy = budget.take(Priority::Profile).await.unwrap_err();
+    let busy = budget.take(Priority::Profile, "borgo").await.unwrap_err();
     assert_eq!(busy.after, Duration::from_secs(30));
 }
 
@@ -93,7 +107,7 @@ async fn nobody_waits_longer_than_two_seconds_even_while_the_store_is_away() {
     let store = Store::answering(std::iter::repeat_n(Err(()), 100));
     let budget = budget(150, &store);
     let asked = Instant::now();
-    assert!(budget.take(Priority::Profile).await.is_err());
+    assert!(budget.take(Priority::Profile, "borgo").await.is_err());
     assert_eq!(asked.elapsed(), PATIENCE);
 }
 
@@ -101,7 +115,7 @@ async fn nobody_waits_longer_than_two_seconds_even_while_the_store_is_away() {
 async fn a_call_that_was_counted_too_long_ago_is_not_used() {
     let store = Store::granting([grant(1, 0)]);
     let budget = budget(150, &store);
-    let token = budget.take(Priority::Profile).await.unwrap();
+    let token = budget.take(Priority::Profile, "borgo").await.unwrap();
     assert!(token.is_fresh());
     tokio::time::advance(SLACK + Duration::from_millis(1)).await;
     assert!(!token.is_fresh());
@@ -115,18 +129,18 @@ async fn a_pause_is_obeyed_here_and_shared_once() {
     budget.pause(pause).await;
     budget.pause(pause).await;
     budget.pause(Duration::from_secs(1)).await;
-    assert_eq!(budget.take(Priority::Submit).await.unwrap_err().after, pause);
+    assert_eq!(budget.take(Priority::Submit, "borgo").await.unwrap_err().after, pause);
     assert_eq!(*store.pauses.lock().unwrap(), [pause]);
     tokio::time::advance(pause).await;
-    assert!(budget.take(Priority::Submit).await.is_ok());
+    assert!(budget.take(Priority::Submit, "borgo").await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_for_somebody_who_left_goes_to_the_next() {
     let store = Store::granting([grant(0, 500), grant(1, 1_900)]);
     let budget = budget(150, &store);
-    let left = timeout(Duration::from_millis(100), budget.take(Priority::Submit));
-    let (left, stayed) = tokio::join!(left, budget.take(Priority::Profile));
+    let left = timeout(Duration::from_millis(100), budget.take(Priority::Submit, "borgo"));
+    let (left, stayed) = tokio::join!(left, budget.take(Priority::Profile, "borgo"));
     assert!(left.is_err());
     assert!(stayed.is_ok());
 }

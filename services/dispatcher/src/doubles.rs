@@ -36,7 +36,10 @@ pub(crate) enum Seen {
     Submit(String),
     Status(String),
     Fence,
+    /// Recorded by the emission that passed the fence.
     Settle(Settlement),
+    /// Recorded before the fence, where another's try must stand as it is.
+    TurnedBack(Settlement),
     Standard(String),
 }
 
@@ -62,10 +65,10 @@ impl World {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 
-    /// The settlements recorded.
+    /// The settlements recorded, on either side of the fence.
     pub(crate) fn settlements(&self) -> Vec<Settlement> {
         let settle = |seen| match seen {
-            Seen::Settle(settlement) => Some(settlement),
+            Seen::Settle(settlement) | Seen::TurnedBack(settlement) => Some(settlement),
             _ => None,
         };
         self.seen().into_iter().filter_map(settle).collect()
@@ -110,6 +113,11 @@ impl Ledger for Double {
 
     async fn settle(&self, _: &MessageRef, settlement: &Settlement) -> Result<Settled, StoreError> {
         self.0.see(Seen::Settle(settlement.clone()));
+        next(&self.0.settled).unwrap_or(Ok(Settled::Recorded))
+    }
+
+    async fn turn_back(&self, _: &MessageRef, settlement: &Settlement) -> Result<Settled, StoreError> {
+        self.0.see(Seen::TurnedBack(settlement.clone()));
         next(&self.0.settled).unwrap_or(Ok(Settled::Recorded))
     }
 

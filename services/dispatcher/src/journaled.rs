@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use shared::broker::{Outgoing, Publisher};
 use shared::clock::Clock;
+use shared::formats::INTENT;
 use shared::journal;
 use shared::outbox::Outbox;
 use shared::store::StoreError;
 use shared::store::ledger::{Fence, History, Intent, Ledger, Settled, Settlement};
-use shared::wire::{MessageRef, VERSION};
+use shared::wire::MessageRef;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
@@ -49,7 +50,7 @@ impl<L: Ledger, P: Publisher> Journaled<L, P> {
         let at_ms = self.clock.now().timestamp_millis();
         let lasts = i64::try_from(intent.lasts.as_millis()).unwrap_or(i64::MAX);
         journal::intent_line(&journal::Intent {
-            v: VERSION,
+            v: INTENT.written(),
             ente: message.ente.clone(),
             chiave: message.chiave.clone(),
             caso: message.caso.clone(),
@@ -104,6 +105,11 @@ impl<L: Ledger, P: Publisher> Ledger for Journaled<L, P> {
             }
         }
         Ok(settled)
+    }
+
+    async fn turn_back(&self, message: &MessageRef, settlement: &Settlement) -> Result<Settled, StoreError> {
+        // No line of it was written.
+        self.ledger.turn_back(message, settlement).await
     }
 
     async fn history(&self, message: &MessageRef) -> Result<History, StoreError> {

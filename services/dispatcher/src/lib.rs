@@ -2,7 +2,7 @@
 //!
 //! - [`io_api`]: the IO API, and what its answers mean.
 //! - [`handler`]: one message to one settlement and its outcome; [`retry`] and [`breaker`] are its pure parts.
-//! - [`account`], [`budget`]: turns and calls of an IO account. [`keys`]: the services' keys.
+//! - [`account`], [`budget`]: turns and calls of an IO account; `waiting`: who gets the next call. [`keys`]: the services' keys.
 //! - [`journaled`]: the ledger with a journal beside it.
 //! - [`worker`]: the loop: take, handle, tell, settle. [`mod@run`]: the service, put together.
 
@@ -20,6 +20,7 @@ mod process;
 pub mod retry;
 pub mod retry_budget;
 pub mod run;
+mod waiting;
 pub mod worker;
 
 pub use process::process;

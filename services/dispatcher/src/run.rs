@@ -8,13 +8,16 @@ use shared::clock::Clock;
 use shared::domain::Fault;
 use shared::domain::catalogue::Catalogue;
 use shared::outbox::Outbox;
+use shared::presence;
 use shared::service::{self, BROKER, RunError, STORE};
 use shared::settings::{Live, Settings};
 use shared::shutdown::drain;
 use shared::store::quota::RedisQuota;
 use shared::store::{Redis, RedisLedger};
-use shared::telemetry::{Health, Known, certificates, probes};
+use shared::telemetry::{Health, Known, Process, certificates, probes};
+use shared::trace::Traces;
 use shared::wire::{DispatchRequest, FollowRequest};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
@@ -38,6 +41,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let api = io_api(&settings)?;
     let registry = prometheus::Registry::new();
     let metrics = Arc::new(Metrics::register(&registry, &Known::of(&live.current(), &catalogue))?);
+    let traces = Traces::start(settings.tracing.as_ref(), Process::Dispatcher, &metrics.fleet.trace_spans)?;
     let health = Health::new(&[BROKER, STORE]);
     let stop = CancellationToken::new();
     probes::serve(settings.dispatcher.bind, Arc::clone(&health), registry, stop.clone()).await?;
@@ -46,12 +50,15 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     beside.spawn(Arc::clone(&live).follow(metrics.fleet.config_reload_errors.clone(), stop.clone()));
     let certificates = certificates::named(&settings);
     beside.spawn(certificates::follow(certificates, metrics.fleet.certificate_end.clone(), stop.clone()));
+    let digest = catalogue.digest.clone();
     beside.spawn(stop.clone().run_until_cancelled_owned(start_at_zero(
         Arc::clone(&live),
         catalogue,
         Arc::clone(&metrics),
     )));
     let Some(redis) = service::redis(&settings, &health, &shutdown).await? else { return Ok(()) };
+    service::formats(&redis, &live).await?;
+    let telling = beside.spawn(presence::tell(redis.clone(), Process::Dispatcher, digest, stop.clone()));
     let blocked = metrics.fleet.broker_blocked.clone();
     beside.spawn(service::keep_true(
         Arc::clone(&health),
@@ -64,16 +71,20 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     beside.spawn(stop.clone().run_until_cancelled_owned(doubts));
 
     let clock = service::clock(&redis, &stop).await;
-    let service = Service { settings, live, metrics, api, clock, shutdown: shutdown.clone() };
+    let api = api.traced(traces.clone());
+    let service = Service { settings, live, metrics, traces, api, clock, shutdown: shutdown.clone() };
     let in_hand = TaskTracker::new();
     service.start(&broker, redis, &in_hand);
     info!("dispatcher runs");
     shutdown.cancelled().await;
+    let asked = Instant::now();
     health.drain();
     let left = drain(&in_hand, service.settings.shutdown_grace).await;
     info!(left, "dispatcher stops");
     broker.close().await;
+    service.traces.flush(service.settings.shutdown_grace.saturating_sub(asked.elapsed())).await;
     stop.cancel();
+    presence::ended(telling).await;
     Ok(())
 }
 
@@ -96,6 +107,7 @@ struct Service {
     settings: Settings,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
+    traces: Traces,
     api: HttpIoApi,
     clock: Clock,
     shutdown: CancellationToken,
@@ -104,7 +116,7 @@ struct Service {
 impl Service {
     fn start(&self, broker: &RabbitMq, redis: Redis, in_hand: &TaskTracker) {
         let (io, clock) = (&self.settings.io, self.clock.clone());
-        let outbox = Outbox::new(broker.publisher(), clock.clone());
+        let outbox = Outbox::new(broker.publisher(), clock.clone()).traced(self.traces.clone());
         let quota = Arc::new(RedisQuota::new(redis.connection(), redis.prefix()));
         let concurrency = u32::try_from(io.concurrency).unwrap_or(u32::MAX);
         let handler = Handler::new(Parts {
@@ -128,6 +140,7 @@ impl Service {
             outbox,
             clock,
             metrics: Arc::clone(&self.metrics),
+            traces: self.traces.clone(),
             shutdown: self.shutdown.clone(),
         });
         let prefetch = self.settings.amqp.prefetch;

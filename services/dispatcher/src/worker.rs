@@ -4,16 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use shared::broker::topology::{DISPATCH_QUEUE, FOLLOW_QUEUE};
+use shared::broker::topology::{DISPATCH, DISPATCH_QUEUE, FOLLOW, FOLLOW_QUEUE, WORK};
 use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
 use shared::clock::Clock;
 use shared::crash_point;
+use shared::formats::Foreign;
 use shared::outbox::Outbox;
 use shared::store::ledger::Ledger;
 use shared::store::quota::QuotaStore;
-use shared::wire::{DispatchRequest, FollowRequest, Outcome, VERSION};
+use shared::trace::{Cause, Place, Span, Traces};
+use shared::wire::{self, Body, DispatchRequest, FollowRequest, MessageRef, Outcome, Unread};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,11 +27,16 @@ use crate::metrics::Metrics;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What one of the dispatcher's queues holds.
-pub trait Work: DeserializeOwned + Send + Sync + 'static {
+pub trait Work: Body + Send + Sync + 'static {
     /// The queue.
     const QUEUE: &'static str;
+    /// The routing key by which it comes there.
+    const ROUTING_KEY: &'static str;
     /// Metric label.
     const STAGE: &'static str;
+
+    /// Which message it is about.
+    fn message(&self) -> &MessageRef;
 
     /// Has it handled.
     fn handle<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti>(
@@ -43,7 +48,12 @@ pub trait Work: DeserializeOwned + Send + Sync + 'static {
 
 impl Work for DispatchRequest {
     const QUEUE: &'static str = DISPATCH_QUEUE;
+    const ROUTING_KEY: &'static str = DISPATCH;
     const STAGE: &'static str = "dispatch";
+
+    fn message(&self) -> &MessageRef {
+        &self.message
+    }
 
     async fn handle<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti>(
         &self,
@@ -56,7 +66,12 @@ impl Work for DispatchRequest {
 
 impl Work for FollowRequest {
     const QUEUE: &'static str = FOLLOW_QUEUE;
+    const ROUTING_KEY: &'static str = FOLLOW;
     const STAGE: &'static str = "follow";
+
+    fn message(&self) -> &MessageRef {
+        &self.message
+    }
 
     async fn handle<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti>(
         &self,
@@ -79,6 +94,8 @@ pub struct Worker<A, L, Q, E, P> {
     pub clock: Clock,
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// Spans.
+    pub traces: Traces,
     /// Cancelled when no more work is to be taken; what waits to be published again is then given back,
     /// and told when it comes again.
     pub shutdown: CancellationToken,
@@ -89,20 +106,39 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti, P: Publisher> Worker<A, L, Q, 
     pub async fn run<W: Work>(self: Arc<Self>, mut deliveries: impl Deliveries, in_hand: TaskTracker) {
         while let Some(Some(delivery)) = self.shutdown.run_until_cancelled(deliveries.next()).await {
             let worker = Arc::clone(&self);
-            in_hand.spawn(async move { worker.one::<W>(delivery).await });
+            in_hand.spawn(async move {
+                let taken = Place { exchange: WORK, routing_key: W::ROUTING_KEY, queue: Some(W::QUEUE) };
+                let span = worker.traces.process(&taken, Cause::Hop(delivery.trace()));
+                span.within(worker.one::<W>(delivery, &span)).await;
+            });
         }
         deliveries.stop().await;
     }
 
-    async fn one<W: Work>(&self, delivery: Delivery) {
+    async fn one<W: Work>(&self, delivery: Delivery, span: &Span) {
         let begun = Instant::now();
-        let verdict = match read::<W>(&delivery.body) {
-            Ok(work) => work.handle(&self.handler, || delivery.usable()).await,
-            Err(end) => end.into(),
+        let verdict = match wire::read::<W>(&delivery.body) {
+            Ok(work) => {
+                span.note_message(work.message());
+                work.handle(&self.handler, || delivery.usable()).await
+            }
+            Err(Unread::Foreign(foreign)) => self.leave(foreign),
+            Err(broken) => End::Dead { code: "json", reason: broken.to_string().into() }.into(),
         };
+        if let End::Dead { code, .. } = verdict.end {
+            span.fail(code);
+        }
         let seconds = begun.elapsed().as_secs_f64();
         self.metrics.fleet.stage_duration.with_label_values(&[W::STAGE]).observe(seconds);
         self.finish::<W>(delivery, verdict).await;
+    }
+
+    /// Leaves a body of another release to its lease: the schedule, not the queue, knows what is to be sent.
+    fn leave(&self, foreign: Foreign) -> Verdict {
+        let (format, found, newest) = (foreign.format, foreign.found, foreign.newest);
+        warn!(format, found, newest, "a body of another release is left to its lease");
+        self.metrics.fleet.foreign.with_label_values(&[format]).inc();
+        End::Ack.into()
     }
 
     /// Outcomes and dead letter confirmed first, the acknowledgement last.
@@ -164,24 +200,6 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti, P: Publisher> Worker<A, L, Q, 
         *wait = (*wait * 2).min(BACKOFF.1);
         slept.is_some()
     }
-}
-
-/// Reads a body: the version first, since a newer one may look otherwise. A reason names the place in the
-/// body, never what stands there.
-fn read<W: DeserializeOwned>(body: &[u8]) -> Result<W, End> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        v: u8,
-    }
-    serde_json::from_slice(body).map_err(|error| match serde_json::from_slice::<Versioned>(body) {
-        Ok(Versioned { v }) if v > VERSION => {
-            End::Dead { code: "version", reason: format!("version {v} is newer than {VERSION}").into() }
-        }
-        _ => End::Dead {
-            code: "json",
-            reason: format!("not readable at line {} column {}", error.line(), error.column()).into(),
-        },
-    })
 }
 
 #[cfg(test)]

@@ -138,6 +138,12 @@ pub(crate) struct CaseShow {
     /// One recipient's share of a list event too: `data.destinatario` of its outcomes.
     #[arg(long, value_name = "HASH")]
     pub(crate) destinatario: Option<String>,
+    /// Read the history from an archive in place of the streams.
+    #[arg(long, value_name = "FILE", conflicts_with = "no_journal")]
+    pub(crate) from: Option<PathBuf>,
+    /// Only how the case stands: the journal is read from its beginning, which takes a while.
+    #[arg(long)]
+    pub(crate) no_journal: bool,
 }
 
 #[derive(Debug, Args)]

@@ -53,6 +53,9 @@ pub(crate) fn redis_away(error: &StoreError) -> Failure {
         StoreError::Unreadable(what) => Failure::fault(format!(
             "Redis: the stored {what} cannot be read by this build; use the version that wrote it"
         )),
+        StoreError::Foreign(foreign) => {
+            Failure::fault(format!("Redis: {foreign}; use the command line of the newer release"))
+        }
         StoreError::Unavailable(_) | StoreError::Lost | StoreError::Refused { .. } => {
             let error = service::chain(error);
             Failure::Away(format!("Redis: {error}; check redis.url and run `promemoria doctor`"))

@@ -1,6 +1,7 @@
 //! `doctor`: what is wrong with settings, RabbitMQ, Redis and IO, and how to mend it.
 
 mod broker;
+mod fleet;
 mod io;
 mod redis;
 

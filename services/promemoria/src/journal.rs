@@ -2,14 +2,16 @@
 
 mod audit;
 mod export;
+mod progress;
 mod rebuild;
 mod source;
 
 pub(crate) use audit::run as audit;
 pub(crate) use export::run as export;
 pub(crate) use rebuild::run as rebuild;
+pub(crate) use source::Source;
 
-use shared::journal::{Comparison, ReplayError, compare};
+use shared::journal::{Comparison, ReplayError, compare, gaps};
 use shared::store::inspect::Inspector;
 use shared::store::keys::CaseId;
 use shared::store::{CaseStore, MemoryBooks, Redis};
@@ -35,12 +37,15 @@ async fn against_ledger(redis: &Redis, books: &MemoryBooks, ente: &str) -> Resul
     cases.extend(inspector.cases(ente).await.map_err(away)?);
     let cases: Vec<CaseId> = cases.into_iter().collect();
     let ledger = CaseStore::new(redis.clone());
-    compare(ente, (books, &ledger), &cases).await.map_err(away)
+    let mut comparison = compare(ente, (books, &ledger), &cases).await.map_err(away)?;
+    comparison.differences.extend(gaps(redis, ente, &cases).await.map_err(away)?);
+    Ok(comparison)
 }
 
 fn replay_failed(error: &ReplayError) -> Failure {
     match error {
         ReplayError::Store(error) => connect::redis_away(error),
         ReplayError::Take(error) => Failure::Away(format!("Redis: {error}; begin again")),
+        ReplayError::Panicked => Failure::fault(error.to_string()),
     }
 }

@@ -6,7 +6,8 @@ use shared::domain::ente::Ente;
 use shared::domain::event::CaseEvent;
 use shared::domain::render::render;
 use shared::domain::{Fields, FiscalCode};
-use shared::wire::{DispatchRequest, MessageRef, RenderRequest, VERSION};
+use shared::formats;
+use shared::wire::{DispatchRequest, MessageRef, RenderRequest};
 
 use crate::cli::Preview;
 use crate::instant;
@@ -126,7 +127,7 @@ impl Subject<'_> {
 
     fn request(&self, codice_fiscale: FiscalCode, campi: Fields) -> RenderRequest {
         RenderRequest {
-            v: VERSION,
+            v: formats::RENDER.written(),
             message: MessageRef {
                 ente: self.ente.id.clone(),
                 servizio: self.service.scheda.id.clone(),
@@ -137,6 +138,7 @@ impl Subject<'_> {
                 caso: String::new(),
                 slot: 0,
                 attempt: 1,
+                traceparent: None,
             },
             codice_fiscale,
             campi,
@@ -144,7 +146,6 @@ impl Subject<'_> {
             dovuto_ms: self.now.timestamp_millis(),
             utile_fino_ms: None,
             accolto_ms: None,
-            traceparent: None,
         }
     }
 }

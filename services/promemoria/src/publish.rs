@@ -67,10 +67,7 @@ const CLOUDEVENTS: &str = "application/cloudevents+json";
 fn outgoing(event: &CaseEvent, key: &str, body: Vec<u8>) -> Outgoing {
     let mut message = Outgoing::new(topology::EVENTS, key, event.id.clone(), body);
     CLOUDEVENTS.clone_into(&mut message.content_type);
-    match &event.traceparent {
-        Some(parent) => message.with_header("traceparent", parent.as_str()),
-        None => message,
-    }
+    message.with_trace(event.traceparent)
 }
 
 #[cfg(test)]

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
-use shared::broker::topology::{DISPATCH, RENDER_QUEUE, WORK};
+use shared::broker::topology::{DISPATCH, RENDER, RENDER_QUEUE, WORK};
 use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
 use shared::clock::Clock;
 use shared::crash_point;
 use shared::domain::catalogue::InDubbio;
 use shared::domain::render::RenderError;
+use shared::formats::Foreign;
 use shared::telemetry::{FleetMetrics, Health};
-use shared::wire::RenderRequest;
+use shared::trace::{Cause, Place, Span, Traces};
+use shared::wire::{MessageRef, RenderRequest};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -43,6 +45,8 @@ pub struct Parts<P, S> {
     pub clock: Clock,
     /// Metrics.
     pub metrics: FleetMetrics,
+    /// Spans.
+    pub traces: Traces,
     /// Is told that the loop turns.
     pub health: Arc<Health>,
     /// Cancelled when no more work is to be taken; what waits to be tried again is then given back.
@@ -90,26 +94,54 @@ impl<P: Publisher, S: FailureSink> Parts<P, S> {
     async fn batch(&self, deliveries: Vec<Delivery>) {
         let in_force = Arc::clone(&self.in_force.borrow());
         let (mut written, mut bodies, mut rest) = (Vec::new(), Vec::new(), Vec::new());
+        // A span ends with the batch: what is written is published and confirmed together.
+        let mut spans = Vec::new();
         for delivery in deliveries {
             let begun = Instant::now();
             match decide(&delivery.body, &in_force, self.in_doubt) {
-                Verdict::Forward { message_id, body } => {
-                    bodies.push(Outgoing::new(WORK, DISPATCH, message_id, body));
+                Verdict::Forward { message, body } => {
+                    let span = self.span(&delivery);
+                    span.note_message(&message);
+                    bodies.push(self.dispatch(&message, body, &span));
                     written.push(delivery);
+                    spans.push(span);
                 }
-                verdict => rest.push((delivery, verdict)),
+                verdict => rest.push((self.span(&delivery), delivery, verdict)),
             }
             self.metrics.stage_duration.with_label_values(&["render"]).observe(begun.elapsed().as_secs_f64());
         }
         crash_point!("renderer.written");
         self.forward(written, bodies).await;
-        for (delivery, verdict) in rest {
+        drop(spans);
+        for (span, delivery, verdict) in rest {
             match verdict {
-                Verdict::Fail { request, error } => self.fail(delivery, &request, &error).await,
-                Verdict::Refuse { code, reason } => self.bury(delivery, code, &reason).await,
+                Verdict::Fail { request, error } => {
+                    span.note_message(&request.message);
+                    span.fail(error.code.as_str());
+                    span.within(self.fail(delivery, &request, &error)).await;
+                }
+                Verdict::Refuse { code, reason } => {
+                    span.fail(code);
+                    span.within(self.bury(delivery, code, &reason)).await;
+                }
+                Verdict::Leave(foreign) => self.leave(delivery, foreign),
                 Verdict::Forward { .. } => {} // published above
             }
         }
+    }
+
+    fn span(&self, delivery: &Delivery) -> Span {
+        let taken = Place { exchange: WORK, routing_key: RENDER, queue: Some(RENDER_QUEUE) };
+        self.traces.process(&taken, Cause::Hop(delivery.trace()))
+    }
+
+    /// What is written, for the dispatcher; `writing` is the span that it comes of.
+    fn dispatch(&self, message: &MessageRef, body: Vec<u8>, writing: &Span) -> Outgoing {
+        let to = Place { exchange: WORK, routing_key: DISPATCH, queue: None };
+        let span = self.traces.send(&to, Cause::Hop(writing.context()));
+        span.note_message(message);
+        let id = format!("{}/{}", message.chiave, message.attempt);
+        Outgoing::new(WORK, DISPATCH, id, body).with_trace(span.context()).with_span(span)
     }
 
     /// Publishes, and acknowledges what is confirmed.
@@ -136,6 +168,14 @@ impl<P: Publisher, S: FailureSink> Parts<P, S> {
                 break; // what is dropped goes back to the queue
             }
         }
+    }
+
+    /// Leaves a body of another release to its lease: the schedule, not the queue, knows what is to be sent.
+    fn leave(&self, delivery: Delivery, foreign: Foreign) {
+        let (format, found, newest) = (foreign.format, foreign.found, foreign.newest);
+        warn!(format, found, newest, "a body of another release is left to its lease");
+        self.metrics.foreign.with_label_values(&[format]).inc();
+        settled(delivery.ack());
     }
 
     /// Ends a message that cannot be written.

@@ -12,13 +12,15 @@ use shared::domain::case::{Case, Motivo, Planned};
 use shared::domain::catalogue::{Catalogue, InDubbio, Ruling};
 use shared::domain::ente::Ente;
 use shared::domain::plan::{Context, Due, fire};
+use shared::formats;
 use shared::outbox::Outbox;
 use shared::store::inspect::EXPIRED;
 use shared::store::keys::Kind;
 use shared::store::{CaseStore, Claimed, StoreError};
 use shared::take::Taker;
+use shared::trace::{Cause, Place, Traces};
 use shared::wire::telling::{assumed, given_up, in_doubt, message_ref, not_sent, office};
-use shared::wire::{FollowRequest, Outcome, RecipientHash, RenderRequest, VERSION};
+use shared::wire::{self, Body, FollowRequest, MessageRef, Outcome, RecipientHash, RenderRequest};
 use tracing::{error, warn};
 
 use crate::metrics::Metrics;
@@ -33,6 +35,24 @@ pub(crate) struct Claiming {
     pub(crate) lease_ms: i64,
     /// Most entries of one account in flight where the account has no limit.
     pub(crate) in_flight: usize,
+}
+
+/// What came of looking at an ente's schedule once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Emitted {
+    /// Entries claimed.
+    pub(crate) count: usize,
+    /// Entries that were in flight before.
+    pub(crate) in_flight: u64,
+    /// The store's clock, Unix milliseconds.
+    pub(crate) now_ms: i64,
+}
+
+impl Emitted {
+    /// Whether the ente has something under way.
+    pub(crate) fn is_active(self) -> bool {
+        self.count > 0 || self.in_flight > 0
+    }
 }
 
 /// A case that changed while it was looked at again is looked at once more after this, milliseconds.
@@ -51,6 +71,7 @@ pub(crate) struct Emitter<P> {
     pub(crate) taker: Taker<CaseStore>,
     pub(crate) outbox: Outbox<P>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traces: Traces,
     pub(crate) claiming: Claiming,
     /// Policy for unknown outcomes unless message type or ente say otherwise, and how long `resend` waits.
     pub(crate) in_doubt: InDubbio,
@@ -88,14 +109,13 @@ impl<P: Publisher> Emitter<P> {
         &self.taker.hash
     }
 
-    /// Claims and emits once, as [`CaseStore::claim`] has it for the most in flight and our clock; returns how
-    /// many entries there were and the store's clock.
+    /// Claims and emits once, as [`CaseStore::claim`] has it for the most in flight and our clock.
     pub(crate) async fn emit(
         &self,
         catalogue: &Catalogue,
         ente: &Ente,
         most: (usize, Option<i64>),
-    ) -> Result<(usize, i64), StoreError> {
+    ) -> Result<Emitted, StoreError> {
         let (claiming, begun) = (self.claiming, Instant::now());
         let claim = self.store().claim(&ente.id, claiming.limit, claiming.lease_ms, most).await?;
         let count = claim.entries.len();
@@ -104,6 +124,10 @@ impl<P: Publisher> Emitter<P> {
         }
         let mut steps = Vec::with_capacity(count);
         for entry in claim.entries {
+            if entry.is_unreadable {
+                error!(ente = %ente.id, "a case cannot be read by this build, it is left to its lease");
+                continue;
+            }
             if entry.member.kind == Kind::Replan {
                 self.look_again(catalogue, ente, &entry).await?;
                 continue;
@@ -117,7 +141,7 @@ impl<P: Publisher> Emitter<P> {
         self.store().fell_due(&ente.id, &timers_among(&steps)).await?;
         self.carry_out(&ente.id, steps).await?;
         self.metrics.stage("claim", begun);
-        Ok((count, claim.now_ms))
+        Ok(Emitted { count, in_flight: claim.in_flight, now_ms: claim.now_ms })
     }
 
     async fn look_again(
@@ -176,7 +200,7 @@ impl<P: Publisher> Emitter<P> {
             };
         };
         if entry.member.kind == Kind::Follow {
-            return follow(ctx, entry, case, planned);
+            return self.follow(ctx, entry, case, planned);
         }
         if entry.progress.is_in_doubt() {
             return self.doubt(ctx, entry, case, planned);
@@ -185,8 +209,8 @@ impl<P: Publisher> Emitter<P> {
         match fire(ctx, case, planned) {
             Due::Send { recipient, fields, taken_ms } => {
                 let request = RenderRequest {
-                    v: VERSION,
-                    message: shared::wire::MessageRef {
+                    v: formats::RENDER.written(),
+                    message: MessageRef {
                         attempt: entry.emission,
                         ..message_ref(ctx, case, &entry.member.case, planned)
                     },
@@ -196,11 +220,12 @@ impl<P: Publisher> Emitter<P> {
                     dovuto_ms: planned.due_ms,
                     utile_fino_ms: planned.useful_until_ms,
                     accolto_ms: taken_ms,
-                    traceparent: None,
                 };
-                let id = format!("{}/{}", request.message.chiave, entry.emission);
+                // What goes because its event came belongs to the event's trace.
+                let event = request.message.traceparent;
+                let since = if taken_ms.is_some() { Cause::Event(event) } else { Cause::Since(event) };
                 Step {
-                    work: work("render", id, &request),
+                    work: self.work(topology::RENDER, (&request.message, since), &request),
                     entry,
                     outcomes: Vec::new(),
                     after: After::Nothing,
@@ -268,12 +293,52 @@ impl<P: Publisher> Emitter<P> {
         Step { entry, work: None, outcomes: vec![outcome], after }
     }
 
+    /// Asks for the status of a sent message.
+    fn follow(&self, ctx: &Context<'_>, entry: Claimed, case: &Case, planned: &Planned) -> Step {
+        let sent = (entry.progress.ended() == Some("inviato")).then(|| entry.progress.ended_ms()).flatten();
+        let io_id = entry.progress.detail(1).filter(|id| !id.is_empty()).map(str::to_owned);
+        let recipient = case
+            .things
+            .get(&planned.thing)
+            .and_then(|thing| thing.values().flatten().find(|fact| fact.stamp.id == planned.event))
+            .or_else(|| case.things.get(&planned.thing)?.values().flatten().last())
+            .and_then(|fact| fact.recipient.clone());
+        let (Some(inviato_ms), Some(io_id), Some(codice_fiscale)) = (sent, io_id, recipient) else {
+            return Step { entry, work: None, outcomes: Vec::new(), after: After::Done };
+        };
+        let age = ctx.now_ms() - inviato_ms;
+        let asked = ASKING_MS.iter().filter(|after| **after < age).count();
+        let mut message = message_ref(ctx, case, &entry.member.case, planned);
+        message.attempt = u32::try_from(asked).unwrap_or(u32::MAX);
+        let request =
+            FollowRequest { v: formats::FOLLOW.written(), message, codice_fiscale, io_id, inviato_ms };
+        let since = Cause::Since(request.message.traceparent);
+        let work = self.work(topology::FOLLOW, (&request.message, since), &request);
+        Step { work, entry, outcomes: Vec::new(), after: After::Nothing }
+    }
+
+    /// Work for a queue, and the span of its publishing.
+    fn work(
+        &self,
+        routing_key: &str,
+        (message, since): (&MessageRef, Cause),
+        body: &impl Body,
+    ) -> Option<Outgoing> {
+        let body = wire::write(body)?;
+        let what = if routing_key == topology::FOLLOW { "/stato" } else { "" };
+        let id = format!("{}{what}/{}", message.chiave, message.attempt);
+        let span = self.traces.send(&Place { exchange: topology::WORK, routing_key, queue: None }, since);
+        span.note_message(message);
+        let work = Outgoing::new(topology::WORK, routing_key, id, Bytes::from(body));
+        Some(work.with_trace(span.context()).with_span(span))
+    }
+
     /// Publishes the work and the outcomes, then settles what needs it. What could not be published comes
     /// back when its lease ends.
-    async fn carry_out(&self, ente: &str, steps: Vec<Step>) -> Result<(), StoreError> {
+    async fn carry_out(&self, ente: &str, mut steps: Vec<Step>) -> Result<(), StoreError> {
         let mut works = Vec::with_capacity(steps.len());
-        for step in &steps {
-            works.extend(step.work.clone());
+        for step in &mut steps {
+            works.extend(step.work.take());
         }
         let confirmed = self.outbox.publish(works).await;
         if confirmed > 0 {
@@ -324,31 +389,4 @@ fn timers_among(steps: &[Step]) -> BTreeMap<String, i64> {
 fn policy(ctx: &Context<'_>, rule: &str) -> Option<InDubbio> {
     let choice = ctx.ente.servizi.get(&ctx.service.scheda.id).and_then(|s| s.messaggi.get(rule)?.in_dubbio);
     choice.or_else(|| ctx.service.messaggi.get(rule)?.in_dubbio)
-}
-
-/// Asks for the status of a sent message.
-fn follow(ctx: &Context<'_>, entry: Claimed, case: &Case, planned: &Planned) -> Step {
-    let sent = (entry.progress.ended() == Some("inviato")).then(|| entry.progress.ended_ms()).flatten();
-    let io_id = entry.progress.detail(1).filter(|id| !id.is_empty()).map(str::to_owned);
-    let recipient = case
-        .things
-        .get(&planned.thing)
-        .and_then(|thing| thing.values().flatten().find(|fact| fact.stamp.id == planned.event))
-        .or_else(|| case.things.get(&planned.thing)?.values().flatten().last())
-        .and_then(|fact| fact.recipient.clone());
-    let (Some(inviato_ms), Some(io_id), Some(codice_fiscale)) = (sent, io_id, recipient) else {
-        return Step { entry, work: None, outcomes: Vec::new(), after: After::Done };
-    };
-    let age = ctx.now_ms() - inviato_ms;
-    let asked = ASKING_MS.iter().filter(|after| **after < age).count();
-    let mut message = message_ref(ctx, case, &entry.member.case, planned);
-    message.attempt = u32::try_from(asked).unwrap_or(u32::MAX);
-    let id = format!("{}/stato/{asked}", message.chiave);
-    let request = FollowRequest { v: VERSION, message, codice_fiscale, io_id, inviato_ms };
-    Step { work: work("follow", id, &request), entry, outcomes: Vec::new(), after: After::Nothing }
-}
-
-fn work(routing_key: &str, id: String, body: &impl serde::Serialize) -> Option<Outgoing> {
-    let body = serde_json::to_vec(body).ok()?;
-    Some(Outgoing::new(topology::WORK, routing_key, id, Bytes::from(body)))
 }

@@ -1,5 +1,5 @@
 //! What is read back from the store, whichever replica put it there: how many timers are armed, what is due
-//! and not claimed, what the rest of the day asks of the IO accounts.
+//! and not claimed, what the rest of the day asks of the IO accounts, whether journal and ledger agree.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use shared::domain::calendar::{Calendar, Holidays};
 use shared::domain::ente::Ente;
-use shared::store::{CaseStore, Horizon, StoreError};
+use shared::store::{CaseStore, Horizon, Register, StoreError};
 use tracing::warn;
 
 use crate::inforce::InForce;
@@ -47,6 +47,8 @@ fn forget(metrics: &Metrics, shown: &mut BTreeMap<String, String>, in_force: imp
             drop(own.schedule_due.remove_label_values(&both));
             drop(own.schedule_today.remove_label_values(&both));
             drop(own.schedule_next.remove_label_values(&ente));
+            drop(own.conservation_difference.remove_label_values(&ente));
+            drop(own.conservation_compared.remove_label_values(&ente));
         }
         stays
     });
@@ -54,6 +56,10 @@ fn forget(metrics: &Metrics, shown: &mut BTreeMap<String, String>, in_force: imp
 
 async fn read(store: &CaseStore, ente: &Ente, metrics: &Metrics) -> Result<(), StoreError> {
     show_armed(metrics, &ente.id, &store.armed(&ente.id).await?);
+    // None after a loss, until the next comparison: what was shown stays.
+    if let Some(compared) = Register::new(store.redis().clone()).compared(&ente.id).await? {
+        metrics.compared(&ente.id, compared);
+    }
     let day_end_ms = day_end_ms(ente, store.redis().now_ms().await?);
     show_horizon(metrics, ente, store.horizon(&ente.id, day_end_ms).await?);
     Ok(())

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
+use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher, topology};
 use shared::clock::Clock;
 use shared::crash_point;
-use shared::domain::event::{CaseEvent, Refusal};
+use shared::domain::event::{CaseEvent, Refusal, RefusalCode};
 use shared::journal::event_line;
 use shared::outbox::Outbox;
-use shared::store::CaseStore;
+use shared::store::{CaseStore, Crashes};
+use shared::suspects::{Admission, Leave, Suspect, Suspects};
 use shared::take::{Taken, Taker};
+use shared::trace::{Cause, Place, Span, Traces};
 use shared::wire::Outcome;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -47,7 +49,15 @@ pub(crate) struct Intake<P> {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) wake: Wake,
     pub(crate) clock: Clock,
+    pub(crate) suspects: Suspects<Crashes>,
+    pub(crate) traces: Traces,
 }
+
+/// Where events of one case go one after the other.
+type Lanes = Arc<[mpsc::Sender<Checked>]>;
+
+/// An event in its lane, with the leave that a redelivered one needs.
+type Checked = (Delivery, CaseEvent, Option<Leave<Crashes>>);
 
 impl<P: Publisher> Intake<P> {
     /// Takes deliveries until `shutdown`, then finishes those in hand; ends when `in_hand` is empty.
@@ -57,43 +67,94 @@ impl<P: Publisher> Intake<P> {
         shutdown: CancellationToken,
         in_hand: TaskTracker,
     ) {
-        let lanes: Vec<_> = (0..LANES).map(|_| self.lane(&shutdown, &in_hand)).collect();
+        let lanes: Lanes = (0..LANES).map(|_| self.lane(&shutdown, &in_hand)).collect();
         while let Some(Some(delivery)) = shutdown.run_until_cancelled(deliveries.next()).await {
-            // A panic ends this event's try: what is dropped comes again, and in the end to the dead letters.
-            let Ok(checked) = catch_unwind(AssertUnwindSafe(|| self.check(&delivery))) else { continue };
-            match checked {
-                Ok(event) => {
-                    let lane = &lanes[lane_of(&event)];
-                    if lane.send((delivery, event)).await.is_err() {
-                        break; // the lane ended: only shutdown does that
-                    }
-                }
-                Err(refusal) => {
-                    // Beside the lanes: dead letters without a queue must not hold up what is good.
-                    let (intake, shutdown) = (Arc::clone(&self), shutdown.clone());
-                    in_hand.spawn(async move { intake.refuse(delivery, &refusal, &shutdown).await });
-                }
+            if delivery.redelivered {
+                // Beside the others, because a suspect waits for its turn.
+                let (intake, shutdown, lanes) = (Arc::clone(&self), shutdown.clone(), Arc::clone(&lanes));
+                in_hand.spawn(async move { intake.again(delivery, &lanes, &shutdown).await });
+            } else if !self.first(delivery, &lanes, (&shutdown, &in_hand)).await {
+                break;
             }
         }
         deliveries.stop().await;
         drop(lanes);
     }
 
-    fn lane(
+    /// Checks an event that comes for the first time and puts it into its lane; false if there are none left.
+    async fn first(
         self: &Arc<Self>,
-        shutdown: &CancellationToken,
-        in_hand: &TaskTracker,
-    ) -> mpsc::Sender<(Delivery, CaseEvent)> {
-        let (sender, mut receiver) = mpsc::channel::<(Delivery, CaseEvent)>(8);
+        delivery: Delivery,
+        lanes: &Lanes,
+        (shutdown, in_hand): (&CancellationToken, &TaskTracker),
+    ) -> bool {
+        // A panic ends this event's try: what is dropped comes again, and in the end to the dead letters.
+        let Ok(checked) = catch_unwind(AssertUnwindSafe(|| self.check(&delivery))) else { return true };
+        match checked {
+            // A lane ends only at shutdown.
+            Ok(event) => lanes[lane_of(&event)].send((delivery, event, None)).await.is_ok(),
+            Err(refusal) => {
+                // Beside the lanes: dead letters without a queue must not hold up what is good.
+                let (intake, shutdown) = (Arc::clone(self), shutdown.clone());
+                let span = intake.refused(&refusal);
+                in_hand.spawn(async move {
+                    span.within(intake.refuse(delivery, &refusal, &shutdown)).await;
+                });
+                true
+            }
+        }
+    }
+
+    /// The same for one that was given out before, perhaps to a process that ended of it.
+    async fn again(&self, delivery: Delivery, lanes: &Lanes, shutdown: &CancellationToken) {
+        let suspect = Suspect::of(QUEUE, &delivery.body);
+        let leave = match shutdown.run_until_cancelled(self.suspects.admit(suspect)).await {
+            None => return, // what is dropped goes back to the queue
+            Some(Admission::GiveUp) => {
+                let reason = "every process that took it ended while it did";
+                let code = RefusalCode::Attempts;
+                let traceparent = delivery.trace();
+                let refusal =
+                    Refusal { code, reason: reason.to_owned(), event_id: None, subject: None, traceparent };
+                self.refused(&refusal).within(self.refuse(delivery, &refusal, shutdown)).await;
+                return;
+            }
+            Some(Admission::Handle(leave)) => leave,
+        };
+        if !delivery.usable() {
+            // It was lost while it waited: somebody else's by now.
+            leave.over().await;
+            return;
+        }
+        match self.check(&delivery) {
+            Ok(event) => {
+                let lane = &lanes[lane_of(&event)];
+                // A lane that ended drops it, and what is dropped goes back to the queue.
+                drop(lane.send((delivery, event, Some(leave))).await);
+            }
+            Err(refusal) => {
+                self.refused(&refusal).within(self.refuse(delivery, &refusal, shutdown)).await;
+                leave.over().await;
+            }
+        }
+    }
+
+    fn lane(self: &Arc<Self>, shutdown: &CancellationToken, in_hand: &TaskTracker) -> mpsc::Sender<Checked> {
+        let (sender, mut receiver) = mpsc::channel::<Checked>(8);
         let (intake, shutdown, tracker) = (Arc::clone(self), shutdown.clone(), in_hand.clone());
         in_hand.spawn(async move {
-            while let Some((delivery, event)) = receiver.recv().await {
+            while let Some((delivery, mut event, leave)) = receiver.recv().await {
                 let begun = Instant::now();
+                let span = intake.begin(&mut event);
                 let (taking, shutdown) = (Arc::clone(&intake), shutdown.clone());
                 // A task of its own: a panic ends this event's try and not the lane.
-                let taking = tracker.spawn(async move { taking.take(delivery, &event, &shutdown).await });
-                if taking.await.is_err() {
-                    error!("taking an event panicked, it comes again");
+                let taking = tracker.spawn(async move {
+                    span.within(taking.take(delivery, &event, &shutdown)).await;
+                });
+                match (taking.await, leave) {
+                    (Ok(()), Some(leave)) => leave.over().await,
+                    (Ok(()), None) => {}
+                    (Err(_), _) => error!("taking an event panicked, it comes again"),
                 }
                 intake.metrics.stage("intake", begun.into_std());
             }
@@ -101,19 +162,48 @@ impl<P: Publisher> Intake<P> {
         sender
     }
 
+    /// The span of an event. One without a context of its own, and that is kept, gets it from here: what comes
+    /// of it months later is linked to this.
+    fn begin(&self, event: &mut CaseEvent) -> Span {
+        // The check has compared the routing key with ente and type: it is nobody else's text.
+        let routing_key = format!("{}.{}", event.ente, event.tipo);
+        let taken = Place { exchange: topology::EVENTS, routing_key: &routing_key, queue: Some(QUEUE) };
+        let span = self.traces.process(&taken, Cause::Event(event.traceparent));
+        span.note_event((&event.ente, &event.servizio, &event.tipo));
+        event.traceparent = event.traceparent.or_else(|| span.kept());
+        span
+    }
+
+    /// The span of an event that is refused: its routing key may be any text.
+    fn refused(&self, refusal: &Refusal) -> Span {
+        let taken = Place { exchange: topology::EVENTS, routing_key: "", queue: Some(QUEUE) };
+        let span = self.traces.process(&taken, Cause::Event(refusal.traceparent));
+        span.fail(refusal.code.as_str());
+        span
+    }
+
     fn check(&self, delivery: &Delivery) -> Result<CaseEvent, Refusal> {
         let in_force = self.in_force.current();
-        CaseEvent::parse(
+        let read = CaseEvent::parse(
             &delivery.body,
             delivery.content_type(),
             &delivery.routing_key,
             &in_force.catalogue,
             |id| in_force.enti.ente(id).map(AsRef::as_ref),
-        )
+        );
+        // The event's own context begins its trace; the header names a hop of it, and serves where that is all.
+        match read {
+            Ok(event) => {
+                Ok(CaseEvent { traceparent: event.traceparent.or_else(|| delivery.trace()), ..event })
+            }
+            Err(refusal) => {
+                Err(Refusal { traceparent: refusal.traceparent.or_else(|| delivery.trace()), ..refusal })
+            }
+        }
     }
 
     async fn take(&self, delivery: Delivery, event: &CaseEvent, shutdown: &CancellationToken) {
-        crash_point!("intake.received");
+        crash_point!("intake.received", &event.id);
         let mut first = true;
         loop {
             let begun = Instant::now();
@@ -220,6 +310,7 @@ fn rejected(ente: String, refusal: &Refusal, delivery: &Delivery) -> Outcome {
         servizio: None,
         data: serde_json::Map::new(),
         identity: format!("{evento}/{digest}"),
+        traceparent: refusal.traceparent,
     };
     outcome
         .with("codice", refusal.code.as_str())

@@ -1,10 +1,12 @@
 //! The scheduler: takes case events in, plans each case, keeps the due dates in Redis, emits due work.
 //!
 //! `intake` checks and takes events (`shared::take` around the planner), `turn` lets the enti take turns at
-//! emission, `emit` claims what is due and decides what becomes of it, `recover` rebuilds a store that lost
-//! something, `gauges` counts what is armed, `sweep` forgets, `process` is
-//! all of it as a process.
+//! emission, `credit` says how much of each may be under way, `emit` claims what is due and decides what becomes of
+//! it, `recover` rebuilds a store that lost something, `conserve` holds the journal against the ledger, `gauges`
+//! counts what is armed, `sweep` forgets, `process` is all of it as a process.
 
+mod conserve;
+mod credit;
 mod emit;
 mod gauges;
 mod inforce;
@@ -19,23 +21,29 @@ mod wake;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use shared::broker::{Consumer, RabbitMq, topology};
+use shared::broker::{Consumer, Publisher, RabbitMq, topology};
 use shared::clock::Clock;
 use shared::domain::retention::Periods;
 use shared::outbox::Outbox;
+use shared::presence;
 use shared::service::{self, BROKER, RunError, STORE};
 use shared::settings::Settings;
 use shared::shutdown::drain;
-use shared::store::{CaseStore, Redis};
+use shared::store::{CaseStore, Crashes, Redis};
+use shared::suspects::Suspects;
 use shared::take::Taker;
-use shared::telemetry::{Health, Known, certificates, probes};
+use shared::telemetry::{Health, Known, Process, certificates, probes};
+use shared::trace::Traces;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{error, info};
 
 pub use process::process;
 
+use conserve::Conservation;
 use emit::{Claiming, Emitter};
 use inforce::InForce;
 use intake::Intake;
@@ -48,13 +56,20 @@ use wake::Wake;
 /// Condition of readiness: the store's clock and this process's agree, and due work is claimed.
 const EMITTING: &str = "emission";
 
+/// How often it is looked whether the store is whole, before the first event is taken.
+const LEDGER_LOOK: Duration = Duration::from_millis(20);
+
+/// Condition of readiness: no later release has taken an ente's part of the store over.
+const FORMAT: &str = "store format";
+
 /// Runs the scheduler until `shutdown`, then finishes what is in hand within the grace.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), RunError> {
     let (catalogue, live) = service::in_force(&settings)?;
     let registry = prometheus::Registry::new();
     let known = Known::of(&live.current(), &catalogue);
     let metrics = Arc::new(Metrics::register(&registry, &known)?);
-    let health = Health::new(&[BROKER, STORE, EMITTING, LEDGER]);
+    let traces = Traces::start(settings.tracing.as_ref(), Process::Scheduler, &metrics.fleet.trace_spans)?;
+    let health = Health::new(&[BROKER, STORE, EMITTING, LEDGER, FORMAT]);
     let stop = CancellationToken::new();
     probes::serve(settings.scheduler.bind, Arc::clone(&health), registry, stop.clone()).await?;
     let broker = service::broker(&settings, "scheduler")?;
@@ -63,6 +78,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let certificates = certificates::named(&settings);
     tasks.spawn(certificates::follow(certificates, metrics.fleet.certificate_end.clone(), stop.clone()));
     let Some(redis) = service::redis(&settings, &health, &shutdown).await? else { return Ok(()) };
+    service::formats(&redis, &live).await?;
+    let digest = catalogue.digest.clone();
+    let telling = tasks.spawn(presence::tell(redis.clone(), Process::Scheduler, digest, stop.clone()));
     let blocked = metrics.fleet.broker_blocked.clone();
     tasks.spawn(service::keep_true(
         Arc::clone(&health),
@@ -72,18 +90,21 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         stop.clone(),
     ));
     let in_hand = TaskTracker::new();
-    let parts =
-        Service { settings, in_force: InForce { catalogue, live }, metrics, health: Arc::clone(&health) };
+    let in_force = InForce { catalogue, live };
+    let parts = Service { settings, in_force, metrics, health: Arc::clone(&health), traces };
     let clock = service::clock(&redis, &stop).await;
     parts.start((&broker, redis), &clock, &shutdown, &in_hand);
     info!("scheduler runs");
     shutdown.cancelled().await;
+    let asked = Instant::now();
     health.drain();
     in_hand.close();
     let left = drain(&in_hand, parts.settings.shutdown_grace).await;
     info!(left, "scheduler stops");
     broker.close().await;
+    parts.traces.flush(parts.settings.shutdown_grace.saturating_sub(asked.elapsed())).await;
     stop.cancel();
+    presence::ended(telling).await;
     Ok(())
 }
 
@@ -93,6 +114,7 @@ struct Service {
     in_force: InForce,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
+    traces: Traces,
 }
 
 impl Service {
@@ -103,7 +125,7 @@ impl Service {
         shutdown: &CancellationToken,
         in_hand: &TaskTracker,
     ) {
-        let outbox = Outbox::new(broker.publisher(), clock.clone());
+        let outbox = Outbox::new(broker.publisher(), clock.clone()).traced(self.traces.clone());
         let hash = service::recipient_hash(&self.settings);
         let recovery = Recovery {
             store: CaseStore::new(redis.clone()),
@@ -115,6 +137,8 @@ impl Service {
             health: Arc::clone(&self.health),
         };
         in_hand.spawn(recovery.run(shutdown.clone()));
+        let health = Arc::clone(&self.health);
+        let suspects = Suspects::new(Crashes::new(redis.clone()), move || health.missing().is_empty());
         let taker = Taker { store: CaseStore::guarded(redis), hash };
         let wake = Wake::default();
         let intake = Arc::new(Intake {
@@ -124,9 +148,10 @@ impl Service {
             metrics: Arc::clone(&self.metrics),
             wake: wake.clone(),
             clock: clock.clone(),
+            suspects,
+            traces: self.traces.clone(),
         });
-        let deliveries = broker.subscribe(topology::EVENTS_QUEUE, self.settings.amqp.prefetch);
-        vital(intake.run(deliveries, shutdown.clone(), in_hand.clone()), shutdown, in_hand);
+        vital(self.take_in(intake, broker.clone(), shutdown.clone(), in_hand.clone()), shutdown, in_hand);
         let emitting = Arc::new(AtomicBool::new(false));
         for _ in 0..self.settings.scheduler.claim_loops.max(1) {
             let turn = Turn {
@@ -140,12 +165,45 @@ impl Service {
             };
             vital(turn.run(shutdown.clone()), shutdown, in_hand);
         }
+        let conservation = Conservation {
+            store: taker.store.clone(),
+            publisher: broker.publisher(),
+            broker: service::broker_options(&self.settings, "scheduler"),
+            hash: taker.hash.clone(),
+            in_force: self.in_force.clone(),
+            metrics: Arc::clone(&self.metrics),
+            idle_case: self.settings.retention.idle_case,
+            every: self.settings.scheduler.conservation,
+        };
+        in_hand.spawn(conservation.run(shutdown.clone()));
         let sweep = self.sweep(&taker).run();
         let stop = shutdown.clone();
         in_hand.spawn(async move { stop.run_until_cancelled(sweep).await });
         let gauges = gauges::run(taker.store, self.in_force.clone(), Arc::clone(&self.metrics));
         let shutdown = shutdown.clone();
         in_hand.spawn(async move { shutdown.run_until_cancelled(gauges).await });
+    }
+
+    /// Takes events in once the store was found whole. Before, none could be kept, and the broker would count a
+    /// return of each that was prefetched: a process that ends again and again before it is ready would bring good
+    /// events to their delivery limit.
+    fn take_in<P: Publisher>(
+        &self,
+        intake: Arc<Intake<P>>,
+        broker: RabbitMq,
+        shutdown: CancellationToken,
+        in_hand: TaskTracker,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let (health, prefetch) = (Arc::clone(&self.health), self.settings.amqp.prefetch);
+        async move {
+            while health.missing().contains(&LEDGER) {
+                if shutdown.run_until_cancelled(sleep(LEDGER_LOOK)).await.is_none() {
+                    return;
+                }
+            }
+            let deliveries = broker.subscribe(topology::EVENTS_QUEUE, prefetch);
+            intake.run(deliveries, shutdown, in_hand).await;
+        }
     }
 
     fn sweep(&self, taker: &Taker<CaseStore>) -> Sweep {
@@ -165,11 +223,12 @@ impl Service {
 
     fn emitter<P: Clone>(&self, taker: &Taker<CaseStore>, outbox: &Outbox<P>) -> Emitter<P> {
         let scheduler = &self.settings.scheduler;
-        let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         Emitter {
             taker: taker.clone(),
             outbox: outbox.clone(),
             metrics: Arc::clone(&self.metrics),
+            traces: self.traces.clone(),
             claiming: Claiming {
                 limit: scheduler.claim,
                 lease_ms: millis(scheduler.lease),

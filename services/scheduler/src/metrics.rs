@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use prometheus::Registry;
+use shared::store::register::Compared;
 use shared::telemetry::{FleetMetrics, Known, Process, SchedulerMetrics};
 use shared::wire::Outcome;
 
@@ -55,6 +56,12 @@ impl Metrics {
                 self.fleet.messages.with_label_values(&[ente, message, what]).inc();
             }
         }
+    }
+
+    /// Journal and ledger were compared, by this process or another.
+    pub(crate) fn compared(&self, ente: &str, compared: Compared) {
+        self.own.conservation_difference.with_label_values(&[ente]).set(compared.difference);
+        self.own.conservation_compared.with_label_values(&[ente]).set(compared.at_ms / 1000);
     }
 
     pub(crate) fn message(&self, ente: &str, message: &str, what: &str) {

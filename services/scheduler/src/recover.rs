@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::broker::{Options, Publisher};
-use shared::journal::{Counts, ReadError, Reading, Replay, ReplayError, barrier};
+use shared::journal::{Counts, Lanes, ReadError, Reading, Replay, ReplayError, barrier};
 use shared::settings::Settings;
-use shared::store::rebuild::{Lease, Rebuilds};
+use shared::store::lease::{Lease, Leases};
+use shared::store::rebuild::Rebuilds;
 use shared::store::{CaseStore, StoreError};
 use shared::telemetry::Health;
 use shared::wire::RecipientHash;
@@ -84,28 +85,30 @@ impl<P: Publisher> Recovery<P> {
     }
 
     /// The enti to rebuild, and whether the process may call itself ready. An ente that was never seen
-    /// whole is a new one, once others were.
+    /// whole is a new one, once others were. If one is lost, all are looked at, and those that are whole left
+    /// alone: an empty Redis is rebuilt in one reading of the journal, not one ente after the other.
     fn look(&self, snapshot: &Snapshot, was_whole: bool) -> (Vec<String>, bool) {
         let marks = self.store.redis().marks();
         let enti = || snapshot.enti.enti().map(|ente| ente.id.clone());
-        let lost: Vec<String> = enti().filter(|id| marks.is_lost(id)).collect();
+        let is_any_lost = enti().any(|id| marks.is_lost(&id));
         let is_whole = if was_whole {
-            !lost.iter().any(|id| marks.was_whole(id))
+            !enti().any(|id| marks.is_lost(&id) && marks.was_whole(&id))
         } else {
             enti().all(|id| marks.was_whole(&id) && !marks.is_lost(&id))
         };
-        (lost, is_whole)
+        let suspected = if is_any_lost { enti().collect() } else { Vec::new() };
+        (suspected, is_whole)
     }
 
     /// Rebuilds these enti, unless another replica does or did.
     async fn rebuild(&self, snapshot: &Snapshot, mut enti: Vec<String>) -> Result<(), Stopped> {
-        let rebuilds = Rebuilds::new(self.store.redis().clone());
-        let Some(lease) = rebuilds.lease().await? else {
+        let leases = Leases::of_rebuild(self.store.redis().clone());
+        let Some(lease) = leases.take().await? else {
             tokio::time::sleep(REST).await;
             return Ok(());
         };
-        let ended = self.with_lease(snapshot, &mut enti, (&rebuilds, &lease)).await;
-        rebuilds.release(&lease).await?;
+        let ended = self.with_lease(snapshot, &mut enti, (&leases, &lease)).await;
+        leases.release(&lease).await?;
         ended
     }
 
@@ -113,11 +116,12 @@ impl<P: Publisher> Recovery<P> {
         &self,
         snapshot: &Snapshot,
         enti: &mut Vec<String>,
-        (rebuilds, lease): (&Rebuilds, &Lease),
+        lease: (&Leases, &Lease),
     ) -> Result<(), Stopped> {
         let began = Instant::now();
-        let Some(since) = self.begin(rebuilds, enti).await? else { return Ok(()) };
-        let counts = self.replay(snapshot, enti, since, (rebuilds, lease)).await?;
+        let rebuilds = Rebuilds::new(self.store.redis().clone());
+        let Some(since) = self.begin(&rebuilds, enti).await? else { return Ok(()) };
+        let counts = self.replay(snapshot, enti, since, lease).await?;
         for id in &*enti {
             let mark = rebuilds.whole(id).await?;
             self.store.redis().marks().whole(id, mark);
@@ -173,27 +177,27 @@ impl<P: Publisher> Recovery<P> {
         snapshot: &Snapshot,
         enti: &[String],
         since_ms: Option<i64>,
-        (rebuilds, lease): (&Rebuilds, &Lease),
+        (leases, lease): (&Leases, &Lease),
     ) -> Result<BTreeMap<String, Counts>, Stopped> {
         let end = barrier(&self.publisher).await?;
         let mut reading = Reading::streams(&self.broker, since_ms, end).await?;
         let now_ms = self.store.redis().now_ms().await?;
-        let in_force = (&*snapshot.catalogue, &*snapshot.enti);
-        let mut replay =
-            Replay::new(self.store.clone(), in_force, (&self.settings, self.hash.clone()), now_ms)
-                .only(enti.iter().cloned());
+        let in_force = (Arc::clone(&snapshot.catalogue), Arc::clone(&snapshot.enti));
+        let replay = Replay::new(self.store.clone(), in_force, (&self.settings, self.hash.clone()), now_ms)
+            .only(enti.iter().cloned());
+        let mut lanes = Lanes::new(replay);
         let mut renewed = Instant::now();
         while let Some(line) = reading.next().await? {
-            replay.line(&line).await?;
+            lanes.line(line).await?;
             if renewed.elapsed() > RENEW {
                 self.health.tick();
-                if !rebuilds.renew(lease).await? {
+                if !leases.renew(lease).await? {
                     return Err(Stopped::Superseded);
                 }
                 renewed = Instant::now();
             }
         }
         reading.close().await;
-        Ok(replay.finish().await?)
+        Ok(lanes.finish().await?)
     }
 }

@@ -82,6 +82,7 @@ mod tests {
             due_ms: DUE_MS,
             emission: 2,
             case: Some(case.into()),
+            is_unreadable: false,
             progress: RawProgress(progress.to_owned()),
         }
     }

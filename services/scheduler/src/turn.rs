@@ -1,6 +1,6 @@
 //! The emission loops: enti in turn, each within the credit of its IO account.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,12 +8,14 @@ use std::time::Duration;
 use shared::broker::Publisher;
 use shared::clock::Clock;
 use shared::domain::ente::Ente;
+use shared::formats::Foreign;
 use shared::store::StoreError;
 use shared::telemetry::Health;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use crate::credit::credits;
 use crate::emit::Emitter;
 use crate::inforce::InForce;
 use crate::wake::Wake;
@@ -43,9 +45,9 @@ impl<P: Publisher> Turn<P> {
         let mut first = 0usize;
         let mut hot = Vec::new();
         let mut all_seen: Option<Instant> = None;
+        let (mut left, mut active) = (HashSet::new(), HashSet::new());
         while !shutdown.is_cancelled() {
             self.health.tick();
-            self.health.set(crate::EMITTING, self.emitting.load(Ordering::Relaxed));
             if !self.clocks_agree().await {
                 shutdown.run_until_cancelled(tokio::time::sleep(STORE_AWAY)).await;
                 continue;
@@ -59,31 +61,51 @@ impl<P: Publisher> Turn<P> {
             } else {
                 hot.iter().filter_map(|id: &String| snapshot.enti.ente(id)).collect()
             };
-            let in_flight = credits(snapshot.enti.enti().map(AsRef::as_ref), self.emitter.claiming.in_flight);
+            let most = credits(
+                snapshot.enti.enti().map(|ente| (&*ente.id, &ente.io)),
+                self.emitter.claiming.in_flight,
+                &active,
+            );
             first = first.wrapping_add(1);
             let mut busy = Vec::new();
             for place in 0..candidates.len() {
                 let ente = candidates[(first + place) % candidates.len()];
-                let most = in_flight.get(&ente.id).copied().unwrap_or(0);
+                let most = most.get(&*ente.id).copied().unwrap_or(0);
                 match self.emitter.emit(&snapshot.catalogue, ente, (most, self.clock_ms())).await {
-                    Ok((count, now_ms)) => {
-                        if !self.compare_clocks(now_ms) {
+                    Ok(emitted) => {
+                        if !self.compare_clocks(emitted.now_ms) {
                             break;
                         }
-                        if count > 0 {
+                        if emitted.count > 0 {
                             busy.push(ente.id.clone());
+                        }
+                        if emitted.is_active() {
+                            active.insert(ente.id.clone());
+                        } else {
+                            active.remove(&ente.id);
                         }
                     }
                     // The rebuild was told; the other enti go on.
                     Err(StoreError::Lost) => {}
+                    // A later release took the ente over: this process only waits to be replaced.
+                    Err(StoreError::Foreign(foreign)) => self.kept_out(&ente.id, foreign, &mut left),
                     Err(failure) => {
-                        self.emitting.store(false, Ordering::Relaxed);
+                        self.emits(false);
                         warn!(code = failure.code(), "due work could not be claimed");
                         shutdown.run_until_cancelled(tokio::time::sleep(STORE_AWAY)).await;
                     }
                 }
             }
+            self.health.set(crate::FORMAT, left.is_empty());
             hot = self.next(busy, &shutdown).await;
+        }
+    }
+
+    /// Says once of an ente that its part of the store is of a later release.
+    fn kept_out(&self, ente: &str, foreign: Foreign, left: &mut HashSet<String>) {
+        if left.insert(ente.to_owned()) {
+            warn!(ente, found = foreign.found, newest = foreign.newest, "the store is of a later release");
+            self.emitter.metrics.fleet.foreign.with_label_values(&[foreign.format]).inc();
         }
     }
 
@@ -118,10 +140,16 @@ impl<P: Publisher> Turn<P> {
         (!Clock::may_differ()).then(|| self.clock.now().timestamp_millis())
     }
 
+    /// Notes whether due work is claimed, here and for readiness; returns whether it was.
+    fn emits(&self, now: bool) -> bool {
+        self.health.set(crate::EMITTING, now);
+        self.emitting.swap(now, Ordering::Relaxed)
+    }
+
     fn compare_clocks(&self, store_ms: i64) -> bool {
         let apart = (self.clock.now().timestamp_millis() - store_ms).abs();
         let agree = apart <= CLOCKS_AGREE_MS || Clock::may_differ();
-        if self.emitting.swap(agree, Ordering::Relaxed) != agree {
+        if self.emits(agree) != agree {
             info!(apart_ms = apart, agree, "emission follows the clocks");
         }
         if !agree {
@@ -129,19 +157,4 @@ impl<P: Publisher> Turn<P> {
         }
         agree
     }
-}
-
-/// How many entries of each ente may be in flight: the account's credit, shared evenly. An account with a
-/// limit has about 10 s of sending (two calls a message), so that its queues stay short and what is not yet
-/// emitted can still be cancelled.
-fn credits<'a>(enti: impl Iterator<Item = &'a Ente>, unlimited: usize) -> BTreeMap<String, usize> {
-    let enti: Vec<&Ente> = enti.collect();
-    let sharing = |account: &str| enti.iter().filter(|e| e.io.account == account).count().max(1);
-    enti.iter()
-        .map(|ente| {
-            let limit = usize::try_from(ente.io.calls_per_5s).unwrap_or(usize::MAX);
-            let credit = if limit == 0 { unlimited } else { limit.min(unlimited) };
-            (ente.id.clone(), (credit / sharing(&ente.io.account)).max(1))
-        })
-        .collect()
 }

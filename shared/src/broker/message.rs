@@ -6,6 +6,8 @@ use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{rabbitmq::Properties, topology};
+use crate::domain::TraceContext;
+use crate::trace::Span;
 
 /// A message to publish; always persistent.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub struct Outgoing {
     pub mandatory: bool,
     /// The properties of the message that this one is a copy of.
     pub(crate) original: Option<Properties>,
+    /// The span of its publishing, which lasts until the message is confirmed or given up.
+    pub(crate) span: Span,
 }
 
 impl Outgoing {
@@ -46,6 +50,7 @@ impl Outgoing {
             body: body.into(),
             mandatory: true,
             original: None,
+            span: Span::none(),
         }
     }
 
@@ -60,6 +65,22 @@ impl Outgoing {
     #[must_use]
     pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The same with a trace context in its header: what takes the message from its queue hangs on it.
+    #[must_use]
+    pub fn with_trace(self, context: Option<TraceContext>) -> Self {
+        match context {
+            Some(context) => self.with_header(TraceContext::NAME, context.to_string()),
+            None => self,
+        }
+    }
+
+    /// The same, published as this span.
+    #[must_use]
+    pub fn with_span(mut self, span: Span) -> Self {
+        self.span = span;
         self
     }
 
@@ -81,6 +102,7 @@ impl Outgoing {
             body: delivery.body.clone(),
             mandatory: true,
             original: Some(delivery.properties.clone()),
+            span: Span::none(),
         }
         .with_header("x-promemoria-code", why.code)
         .with_header("x-promemoria-reason", why.reason)
@@ -151,10 +173,23 @@ impl Delivery {
         self.properties.message_id()
     }
 
-    /// A header that is text; `None` for one that is missing, of another type, or not UTF-8.
+    /// A header that is text, or bytes that are text; `None` for one that is missing, of another type, or not
+    /// UTF-8.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.properties.header(name)
+    }
+
+    /// Its place in the stream that it was read from; `None` for one of a queue.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        self.properties.offset()
+    }
+
+    /// The trace context of its header, where there is a good one.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceContext> {
+        TraceContext::parse(self.header(TraceContext::NAME)?)
     }
 
     /// The work is done. Returns at once; acknowledgements travel together a few milliseconds later.

@@ -8,7 +8,7 @@ use super::{BrokerError, topology::Topology};
 
 /// The most that [`Options::publish_window`] may ask for: beyond a few thousand the rate no longer grows,
 /// and every unconfirmed message is one that a lost connection sends again.
-pub const MAX_PUBLISH_WINDOW: usize = 4096;
+pub const MAX_PUBLISH_WINDOW: u16 = 4096;
 
 /// Certificates of an `amqps` connection, as PEM files.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +65,7 @@ impl Default for Options {
 impl Options {
     /// Refuses values that can never work.
     pub(crate) fn check(&self) -> Result<(), BrokerError> {
-        if !(1..=MAX_PUBLISH_WINDOW).contains(&self.publish_window) {
+        if !(1..=usize::from(MAX_PUBLISH_WINDOW)).contains(&self.publish_window) {
             return Err(BrokerError::invalid(
                 "amqp.publish_window",
                 format!("must be from 1 to {MAX_PUBLISH_WINDOW}, got {}", self.publish_window),
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_window_of_zero_or_too_many_is_refused_by_name() {
-        for publish_window in [0, MAX_PUBLISH_WINDOW + 1] {
+        for publish_window in [0, usize::from(MAX_PUBLISH_WINDOW) + 1] {
             let refused = Options { publish_window, ..Options::default() }.check();
             assert!(matches!(refused, Err(BrokerError::Invalid { field: "amqp.publish_window", .. })));
         }

@@ -58,12 +58,21 @@ pub const DELIVERY_LIMIT: i32 = 20;
 /// looked at (taken and given back) twenty-one times. `-1` would say it better, but 3.10 refuses it.
 pub const NO_DELIVERY_LIMIT: i32 = i32::MAX;
 
-/// How long the journal is kept: `x-max-age` of its streams.
+/// The longest that an event's last message or office timer waits, in days: a permit of ten years
+/// (`shared/catalogue/permits.json`; 3653 days with leap years), and half a year beyond its end (184).
 ///
-/// Redis is rebuilt from it, so it must hold every event that a timer may still hang on. The longest wait
-/// is that of a permit of ten years (`shared/catalogue/validita.toml`), and half a year
-/// beyond its end for the last office timer; eleven years leave a margin. A policy may only shorten it.
-pub const JOURNAL_AGE: &str = "11Y";
+/// Redis is rebuilt from the journal, so the journal must hold every event that a timer may still hang on.
+pub const LONGEST_WAIT_DAYS: u64 = 3653 + 184;
+
+/// How long the journal is kept unless `retention.journal` says otherwise, in days: [`LONGEST_WAIT_DAYS`] and
+/// the 30 of `retention.payload`, after which Redis forgets what names a person too.
+pub const JOURNAL_DAYS: u64 = LONGEST_WAIT_DAYS + 30;
+
+/// Largest file of a stream, in bytes: `x-stream-max-segment-size-bytes`.
+///
+/// RabbitMQ deletes what is too old by whole files, and looks when it begins a new one. Its own 500 MB would keep
+/// the lines of a small ente for years beyond their age.
+pub const JOURNAL_SEGMENT: i32 = 20_000_000;
 
 /// How an exchange routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +129,7 @@ pub struct Queue {
 pub struct Stream {
     /// Its name.
     pub name: String,
-    /// What is older may be deleted: `11Y`, `30D`, ….
+    /// What is older may be deleted: `3867D`, `30D`, ….
     pub max_age: String,
 }
 
@@ -203,7 +212,7 @@ impl Queue {
 
 impl Stream {
     fn journal(name: &str) -> Self {
-        Self { name: name.to_owned(), max_age: JOURNAL_AGE.to_owned() }
+        Self { name: name.to_owned(), max_age: format!("{JOURNAL_DAYS}D") }
     }
 
     /// The arguments of its declaration.
@@ -212,6 +221,7 @@ impl Stream {
         vec![
             ("x-queue-type", Argument::Text("stream".to_owned())),
             ("x-max-age", Argument::Text(self.max_age.clone())),
+            ("x-stream-max-segment-size-bytes", Argument::Number(JOURNAL_SEGMENT)),
         ]
     }
 }
@@ -256,6 +266,16 @@ impl Topology {
                 bind(OUTCOMES, JOURNAL_OUTCOMES, "#"),
             ],
         }
+    }
+
+    /// The same, with the journal kept for so long, in whole days.
+    #[must_use]
+    pub fn keeping_journal(mut self, age: std::time::Duration) -> Self {
+        let days = age.as_secs().div_ceil(24 * 3600);
+        for stream in &mut self.streams {
+            stream.max_age = format!("{days}D");
+        }
+        self
     }
 
     /// The definitions that `rabbitmqctl import_definitions` takes, for one virtual host, with the fleet's
@@ -324,57 +344,5 @@ fn arguments_json(arguments: Vec<(&'static str, Argument)>) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shipped_definitions_are_those_of_the_code() {
-        let shipped = include_str!("../../../deploy/rabbitmq/definitions.json");
-        let written = serde_json::to_string_pretty(&Topology::fleet().definitions("/")).unwrap();
-        assert_eq!(shipped.trim_end(), written, "write the left file again from the right text");
-    }
-
-    fn names(topology: &Topology) -> impl Iterator<Item = &str> {
-        let streams = topology.streams.iter().map(|it| it.name.as_str());
-        topology.queues.iter().map(|it| it.name.as_str()).chain(streams)
-    }
-
-    #[test]
-    fn the_journal_is_kept_longer_than_the_longest_permit() {
-        let years: u32 = JOURNAL_AGE.trim_end_matches('Y').parse().unwrap();
-        assert!(years > 10, "a permit of ten years and its last office timer");
-        for stream in Topology::fleet().streams {
-            let text = |value: &str| Argument::Text(value.to_owned());
-            let wanted = [("x-queue-type", text("stream")), ("x-max-age", text(JOURNAL_AGE))];
-            assert_eq!(stream.arguments(), wanted, "{}", stream.name);
-        }
-    }
-
-    #[test]
-    fn every_binding_joins_an_exchange_and_a_queue_that_are_declared() {
-        let topology = Topology::fleet();
-        for binding in &topology.bindings {
-            assert!(topology.exchanges.iter().any(|it| it.name == binding.exchange), "{binding:?}");
-            assert!(names(&topology).any(|it| it == binding.queue), "{binding:?}");
-        }
-        for name in names(&topology) {
-            assert!(topology.bindings.iter().any(|it| it.queue == name), "{name} is unbound");
-        }
-    }
-
-    #[test]
-    fn a_queue_dead_letters_at_least_once_or_never_deletes() {
-        let text = |name, value: &str| (name, Argument::Text(value.to_owned()));
-        for queue in Topology::fleet().queues {
-            let arguments = queue.arguments();
-            assert!(arguments.contains(&text("x-queue-type", "quorum")));
-            if queue.dead_letter_exchange.is_some() {
-                assert!(arguments.contains(&text("x-dead-letter-strategy", "at-least-once")));
-                assert!(arguments.contains(&text("x-overflow", "reject-publish")));
-                assert!(arguments.contains(&("x-delivery-limit", Argument::Number(20))));
-            } else {
-                assert!(arguments.contains(&("x-delivery-limit", Argument::Number(i32::MAX))));
-            }
-        }
-    }
-}
+#[path = "topology_tests.rs"]
+mod tests;

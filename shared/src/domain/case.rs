@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fields, FiscalCode};
+use super::{Fields, FiscalCode, TraceContext};
 
 /// The order of facts: when it happened, then the publisher's sequence, then the event's id
 /// (contract.md 10.8). A fact without a sequence comes before one with: a total order is needed, so that
@@ -35,6 +35,9 @@ pub struct Fact {
     pub importazione: bool,
     /// When it was taken, Unix milliseconds.
     pub taken_ms: i64,
+    /// The event's trace context. The last of the record, so that a fact without one takes no byte for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceContext>,
 }
 
 /// The facts of one thing by event type. A type that changes single fields keeps several, oldest first;
@@ -298,4 +301,24 @@ pub enum Progress {
     SentAdvanced,
     /// Over in any other way.
     Over,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fact(trace: Option<TraceContext>) -> Fact {
+        let stamp = Stamp { time_ms: 0, sequence: None, id: "e".to_owned() };
+        Fact { stamp, recipient: None, fields: Fields::new(), importazione: false, taken_ms: 7, trace }
+    }
+
+    #[test]
+    fn a_trace_context_costs_a_fact_27_bytes_and_its_absence_none() {
+        let context = TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        let [without, with] = [None, context].map(|trace| rmp_serde::to_vec(&fact(trace)).unwrap());
+        // An array of five, as before there was a place for it; of six with it.
+        assert_eq!((without[0], with[0], with.len() - without.len()), (0x95, 0x96, 27));
+        assert_eq!(rmp_serde::from_slice::<Fact>(&without).unwrap(), fact(None));
+        assert_eq!(rmp_serde::from_slice::<Fact>(&with).unwrap(), fact(context));
+    }
 }

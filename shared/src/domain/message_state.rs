@@ -92,6 +92,9 @@ pub enum Event {
     Fenced(u32, String),
     /// A scheduler or dispatcher says what came of this emission.
     Settled(u32, Outcome),
+    /// A dispatcher ends a try of this emission that never passed the fence: again, or not sent. It may be a copy
+    /// of a delivery whose request has left.
+    TurnedBack(u32, Outcome),
     /// An operator sends it again.
     Resent,
     /// An operator gives it up, with the code.
@@ -160,6 +163,10 @@ impl Message {
             Event::Claimed | Event::LeaseEnded => Err(Refused),
             Event::Fenced(emission, token) => self.fenced(*emission, token),
             Event::Settled(emission, outcome) => self.settled(*emission, outcome),
+            Event::TurnedBack(emission, outcome) => match &self.state {
+                State::Emitted(_) => self.settled(*emission, outcome),
+                State::Armed(_) | State::Leaving(..) | State::Doubt { .. } | State::Over(_) => Err(Refused),
+            },
             Event::Resent => match &self.state {
                 State::Doubt { count, .. } => Ok(Self::armed(Count { again: true, ..*count })),
                 State::Armed(_) | State::Emitted(_) | State::Leaving(..) | State::Over(_) => Err(Refused),

@@ -14,6 +14,8 @@ const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 const KEY: &str = "^[0-9a-f]{32}$";
 /// 64 hex digits: an HMAC-SHA-256.
 const MAC: &str = "^[0-9a-f]{64}$";
+/// A `traceparent` of version 00.
+const TRACE: &str = "^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$";
 /// A word of the catalogue or a code: lower case, with hyphens.
 const WORD: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
 
@@ -189,6 +191,8 @@ pub fn outcome_schema(outcome: &OutcomeType) -> Value {
     }
     required.extend(["datacontenttype", "data"]);
     properties.insert("datacontenttype".to_owned(), json!({ "const": "application/json" }));
+    properties
+        .insert("traceparent".to_owned(), text(TRACE, "W3C trace context of the event, where it had one"));
     properties.insert("data".to_owned(), data(outcome));
     json!({
         "$schema": DIALECT,

@@ -82,7 +82,7 @@ fn shrink(things: &mut Things, eventi: &BTreeMap<String, TipoEvento>, which: imp
     for thing in things.values_mut() {
         for (tipo, facts) in thing {
             for fact in facts.iter_mut().filter(|fact| which(fact)) {
-                fact.recipient = None;
+                (fact.recipient, fact.trace) = (None, None);
                 let campi = eventi.get(tipo).map_or(&[][..], |tipo| &tipo.campi);
                 fact.fields.retain(|nome, _| campi.iter().any(|c| c.nome == *nome && is_kept(c.tipo)));
             }
@@ -108,7 +108,7 @@ fn is_kept(tipo: TipoCampo) -> bool {
 mod tests {
     use super::*;
     use crate::domain::case::{Planned, Stamp, Standing};
-    use crate::domain::{Field, FiscalCode};
+    use crate::domain::{Field, FiscalCode, TraceContext};
 
     const DAY: i64 = 86_400_000;
 
@@ -142,6 +142,7 @@ mod tests {
                 .into(),
             importazione: false,
             taken_ms: DAY,
+            trace: TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         };
         let thing = BTreeMap::from([("permesso.registrato".to_owned(), vec![fact])]);
         let planned = Planned {
@@ -184,7 +185,7 @@ mod tests {
         assert_eq!(at(&case(), 39, Some(10 * DAY)), Fate::Keep);
         let Fate::Shrink(after, forgotten) = at(&case(), 40, Some(10 * DAY)) else { panic!("kept") };
         let fact = &after.things["permesso"]["permesso.registrato"][0];
-        assert_eq!(fact.recipient, None);
+        assert_eq!((&fact.recipient, fact.trace), (&None, None));
         assert_eq!(fact.fields.keys().collect::<Vec<_>>(), ["data_scadenza"]);
         assert_eq!((after.events.len(), forgotten.len()), (1, 0));
         assert_eq!(at(&after, 41, Some(10 * DAY)), Fate::Keep);

@@ -50,6 +50,10 @@ pub enum Kind {
     Shifted,
     /// It ended in one and not, or otherwise, in the other.
     Progress,
+    /// It waits, but in no set of the schedule: nobody would ever send it.
+    Unplaced,
+    /// An entry of the schedule without its case.
+    Orphan,
 }
 
 /// One message that differs. Keys only: never a personal datum.
@@ -57,7 +61,7 @@ pub enum Kind {
 pub struct Difference {
     /// How.
     pub kind: Kind,
-    /// Message key.
+    /// Message key; of an entry without a case its key and slot.
     pub chiave: String,
     /// Message type or office timer.
     pub messaggio: String,

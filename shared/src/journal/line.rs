@@ -53,6 +53,13 @@ pub struct Told {
 /// What can become of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Became {
+    /// It waits for its instant. A replay finds that out by itself.
+    Planned {
+        /// Its instant, RFC 3339.
+        scadenza: String,
+        /// It waited for another one before.
+        moved: bool,
+    },
     /// IO made it.
     Sent {
         /// Level at which it went.
@@ -103,6 +110,8 @@ struct Data {
     codice: Option<String>,
     politica: Option<String>,
     tentativo: Option<u32>,
+    scadenza: Option<String>,
+    azione: Option<String>,
 }
 
 impl Line {
@@ -128,6 +137,9 @@ impl Line {
 fn told(body: Body, at_ms: i64) -> Option<Told> {
     let data = body.data;
     let what = match body.tipo.as_str() {
+        "messaggio.programmato" => {
+            Became::Planned { scadenza: data.scadenza?, moved: data.azione.as_deref() == Some("spostato") }
+        }
         "messaggio.inviato" => Became::Sent { level: data.livello.unwrap_or_default(), io_id: data.io_id },
         "messaggio.consegnato" => Became::Delivered(data.io_id.unwrap_or_default()),
         "messaggio.rifiutato" => Became::Rejected(data.io_id.unwrap_or_default()),
@@ -162,7 +174,7 @@ mod tests {
             "ente": "borgochiaro", "data": data,
         });
         let key = format!("borgochiaro.{tipo}");
-        Record { strand: Strand::Outcomes, key, taken_ms: None, body: body.to_string() }
+        Record { strand: Strand::Outcomes, key, taken_ms: None, traceparent: None, body: body.to_string() }
     }
 
     #[test]
@@ -176,11 +188,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_replay_finds_out_by_itself_is_nothing() {
-        for tipo in ["messaggio.programmato", "evento.rifiutato"] {
-            let line = Line::parse(outcome(tipo, &json!({ "chiave": "k", "messaggio": "m" }))).unwrap();
-            assert_eq!(line.entry, Entry::Nothing, "{tipo}");
-        }
+    fn an_announcement_says_when_and_a_refused_event_is_nothing() {
+        let data = json!({
+            "chiave": "k", "timer": "t", "scadenza": "2027-01-18T09:00:00+01:00", "azione": "spostato",
+        });
+        let line = Line::parse(outcome("messaggio.programmato", &data)).unwrap();
+        let Entry::Told(told) = line.entry else { panic!("{:?}", line.entry) };
+        let scadenza = "2027-01-18T09:00:00+01:00".to_owned();
+        assert_eq!((told.rule.as_str(), told.what), ("t", Became::Planned { scadenza, moved: true }));
+        let line = Line::parse(outcome("evento.rifiutato", &json!({ "codice": "schema" }))).unwrap();
+        assert_eq!(line.entry, Entry::Nothing);
     }
 
     #[test]
@@ -189,6 +206,7 @@ mod tests {
             strand: Strand::Events,
             key: "borgochiaro.permesso.rinnovato".to_owned(),
             taken_ms,
+            traceparent: None,
             body: "{}".to_owned(),
         };
         assert!(Line::parse(record(None)).is_none());

@@ -10,6 +10,7 @@ use super::line::Line;
 use super::record::{Record, Strand, end_line};
 use crate::broker::rabbitmq::{Library, Place, StreamReader};
 use crate::broker::{BrokerError, Options, Publisher};
+use crate::formats::Foreign;
 
 /// Lines of each stream that are put in order before the first is given out. Lines of one instant may be
 /// written seconds apart, when a publish waits for its confirm; at the highest rate of a fleet this is
@@ -22,6 +23,9 @@ pub enum ReadError {
     /// The broker is away, or has no such streams.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// A later release wrote a line: let it read them.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
     /// The archive cannot be read.
     #[error("the archive cannot be read")]
     File(#[from] std::io::Error),
@@ -44,6 +48,17 @@ pub async fn barrier(publisher: &impl Publisher) -> Result<String, BrokerError> 
     Ok(name)
 }
 
+/// How far a reading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// Lines given out.
+    pub lines: u64,
+    /// What was passed: lines of the streams, or bytes of an archive.
+    pub done: u64,
+    /// What there was when it began, in the same unit; 0 while nobody knows.
+    pub total: u64,
+}
+
 /// A journal being read.
 pub struct Reading {
     source: Source,
@@ -52,7 +67,7 @@ pub struct Reading {
 
 enum Source {
     Streams(Box<Streams>),
-    Archive { file: Box<dyn BufRead + Send>, line: usize },
+    Archive { file: Box<dyn BufRead + Send>, line: usize, done: u64, total: u64 },
 }
 
 struct Streams {
@@ -65,6 +80,10 @@ struct Streams {
 
 struct One {
     strand: Strand,
+    /// Offset of the first line that was read, of the last, and where the stream ended when it began.
+    first: Option<u64>,
+    at: u64,
+    last: u64,
     /// None once its end was read.
     reader: Option<StreamReader>,
     ahead: BinaryHeap<Reverse<Waiting>>,
@@ -105,33 +124,44 @@ impl Reading {
         let place = since.map_or(Place::First, Place::Since);
         let mut strands = Vec::new();
         for strand in Strand::ALL {
-            let reader = library.read(strand.stream(), place).await?;
-            strands.push(One { strand, reader: Some(reader), ahead: BinaryHeap::new() });
+            // The end marks are in the last chunk of each stream, or were before somebody wrote on.
+            let last = library.read(strand.stream(), Place::Last).await?.next().await?.offset().unwrap_or(0);
+            let reader = Some(library.read(strand.stream(), place).await?);
+            strands.push(One { strand, first: None, at: 0, last, reader, ahead: BinaryHeap::new() });
         }
         let streams = Streams { library, end, strands, number: 0 };
         Ok(Self { source: Source::Streams(Box::new(streams)), lines: 0 })
     }
 
-    /// Reads an archive, as `promemoria journal export` writes it.
+    /// Reads an archive of so many bytes, as `promemoria journal export` writes it.
     #[must_use]
-    pub fn archive(file: impl BufRead + Send + 'static) -> Self {
-        Self { source: Source::Archive { file: Box::new(file), line: 0 }, lines: 0 }
+    pub fn archive(file: impl BufRead + Send + 'static, bytes: u64) -> Self {
+        let file = Box::new(file);
+        Self { source: Source::Archive { file, line: 0, done: 0, total: bytes }, lines: 0 }
     }
 
     /// The next line; none at the end.
     pub async fn next(&mut self) -> Result<Option<Line>, ReadError> {
         let next = match &mut self.source {
             Source::Streams(streams) => streams.next().await?,
-            Source::Archive { file, line } => next_of_archive(file, line)?,
+            Source::Archive { file, line, done, .. } => next_of_archive(file, (line, done))?,
         };
         self.lines += u64::from(next.is_some());
         Ok(next)
     }
 
-    /// Lines given out so far.
+    /// How far it is.
     #[must_use]
-    pub fn lines(&self) -> u64 {
-        self.lines
+    pub fn position(&self) -> Position {
+        let (done, total) = match &self.source {
+            Source::Archive { done, total, .. } => (*done, *total),
+            Source::Streams(streams) => streams
+                .strands
+                .iter()
+                .map(One::passed)
+                .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)),
+        };
+        Position { lines: self.lines, done, total }
     }
 
     /// Ends it.
@@ -158,10 +188,20 @@ impl Streams {
 }
 
 impl One {
+    /// Lines given out or passed over, and those that there were.
+    fn passed(&self) -> (u64, u64) {
+        let Some(first) = self.first else { return (0, 0) };
+        let ahead = u64::try_from(self.ahead.len()).unwrap_or(u64::MAX);
+        let end = if self.reader.is_none() { self.at } else { self.last.max(self.at) };
+        ((self.at - first + 1).saturating_sub(ahead), end - first + 1)
+    }
+
     async fn fill(&mut self, end: &str, number: &mut u64) -> Result<(), ReadError> {
         while self.ahead.len() < WINDOW {
             let Some(reader) = &mut self.reader else { return Ok(()) };
             let delivery = reader.next().await?;
+            self.at = delivery.offset().unwrap_or(self.at);
+            self.first.get_or_insert(self.at);
             let Some(record) = Record::of(self.strand, &delivery) else { continue };
             if record.is_end(end) {
                 self.reader = None;
@@ -170,6 +210,7 @@ impl One {
             if record.is_mark() {
                 continue;
             }
+            record.check()?;
             if let Some(line) = Line::parse(record) {
                 *number += 1;
                 self.ahead.push(Reverse(Waiting { place: (line.at_ms, self.strand, *number), line }));
@@ -179,17 +220,22 @@ impl One {
     }
 }
 
-fn next_of_archive(file: &mut impl BufRead, line: &mut usize) -> Result<Option<Line>, ReadError> {
+fn next_of_archive(
+    file: &mut impl BufRead,
+    (line, done): (&mut usize, &mut u64),
+) -> Result<Option<Line>, ReadError> {
     loop {
         let mut text = String::new();
         if file.read_line(&mut text)? == 0 {
             return Ok(None);
         }
         *line += 1;
+        *done += u64::try_from(text.len()).unwrap_or(0);
         if text.trim().is_empty() {
             continue;
         }
         let record: Record = serde_json::from_str(&text).map_err(|_| ReadError::Archive { line: *line })?;
+        record.check()?;
         return Line::parse(record).map(Some).ok_or(ReadError::Archive { line: *line });
     }
 }
@@ -197,6 +243,7 @@ fn next_of_archive(file: &mut impl BufRead, line: &mut usize) -> Result<Option<L
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::TraceContext;
 
     #[tokio::test]
     async fn an_archive_gives_back_what_was_written() {
@@ -204,20 +251,39 @@ mod tests {
             strand: Strand::Events,
             key: "borgochiaro.permesso.rinnovato".to_owned(),
             taken_ms: Some(5),
+            traceparent: TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             body: "{\"a\":\"è\\n\"}".to_owned(),
         };
         let text = serde_json::to_string(&record).unwrap();
-        let mut reading = Reading::archive(std::io::Cursor::new(format!("{text}\n\n{text}\n")));
+        let text = format!("{text}\n\n{text}\n");
+        let bytes = u64::try_from(text.len()).unwrap();
+        let mut reading = Reading::archive(std::io::Cursor::new(text), bytes);
         for _ in 0..2 {
             assert_eq!(reading.next().await.unwrap().unwrap().record, record);
         }
         assert!(reading.next().await.unwrap().is_none());
-        assert_eq!(reading.lines(), 2);
+        assert_eq!(reading.position(), Position { lines: 2, done: bytes, total: bytes });
+    }
+
+    #[tokio::test]
+    async fn a_line_of_a_later_release_stops_the_reading() {
+        let body = r#"{"v":2,"altro":true}"#.to_owned();
+        let record = Record {
+            strand: Strand::Intents,
+            key: "borgochiaro".to_owned(),
+            taken_ms: None,
+            traceparent: None,
+            body,
+        };
+        let text = serde_json::to_string(&record).unwrap();
+        let mut reading = Reading::archive(std::io::Cursor::new(text), 0);
+        let Err(ReadError::Foreign(foreign)) = reading.next().await else { panic!("it goes on") };
+        assert_eq!(foreign.to_string(), "intent format 2: this build reads 0 to 1");
     }
 
     #[tokio::test]
     async fn a_line_that_is_none_is_named_by_its_number() {
-        let mut reading = Reading::archive(std::io::Cursor::new("\n{}\n"));
+        let mut reading = Reading::archive(std::io::Cursor::new("\n{}\n"), 4);
         assert!(matches!(reading.next().await, Err(ReadError::Archive { line: 2 })));
     }
 }

@@ -91,6 +91,7 @@ pub(super) fn became(standing: Standing<'_>, told: &Told, choices: Choices) -> O
     match &told.what {
         Became::Delivered(io_id) => status(standing, "consegnato", (io_id, at)),
         Became::Rejected(io_id) => status(standing, "rifiutato", (io_id, at)),
+        Became::Planned { .. } => None,
         _ if standing.seen.ended().is_some() || !standing.planned.standing.is_armed() => None,
         Became::Sent { level, io_id } => {
             let id = io_id.as_deref().unwrap_or("");

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::broker::{Delivery, Outgoing, topology};
 use crate::domain::event::CaseEvent;
-use crate::domain::hex;
+use crate::domain::{TraceContext, hex};
+use crate::formats::{Foreign, INTENT};
 use crate::store::keys::event_key;
-use crate::wire::VERSION;
 
 /// Header of an event's line: the instant at which it was planned, Unix milliseconds.
 const TAKEN: &str = "x-promemoria-taken";
@@ -63,6 +63,9 @@ pub struct Record {
     /// When an event was planned, Unix milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken_ms: Option<i64>,
+    /// Trace context of an event, whose body need not have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceContext>,
     /// The body: JSON.
     pub body: String,
 }
@@ -85,6 +88,7 @@ impl Record {
             strand,
             key: key.to_owned(),
             taken_ms: delivery.header(TAKEN).and_then(|taken| taken.parse().ok()),
+            traceparent: delivery.trace().filter(|_| strand == Strand::Events),
             body: std::str::from_utf8(&delivery.body).ok()?.to_owned(),
         })
     }
@@ -93,6 +97,21 @@ impl Record {
     #[must_use]
     pub fn ente(&self) -> &str {
         self.key.split('.').next().unwrap_or_default()
+    }
+
+    /// Whether this build reads it. Events and outcomes have versions of their own, which everybody may see.
+    ///
+    /// # Errors
+    /// A later release wrote it: a replay that passed it over would send again what was sent.
+    pub fn check(&self) -> Result<(), Foreign> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            v: u64,
+        }
+        match (self.strand, serde_json::from_str(&self.body)) {
+            (Strand::Intents, Ok(Versioned { v })) => INTENT.check(v),
+            _ => Ok(()),
+        }
     }
 
     /// Whether it is the end mark of this name.
@@ -115,7 +134,7 @@ pub fn event_line(event: &CaseEvent, routing_key: &str, body: &Bytes, taken_ms: 
     let id = hex(&event_key(&event.source, &event.id));
     let mut line = Outgoing::new(topology::JOURNAL, &key, id, body.clone());
     "application/cloudevents+json".clone_into(&mut line.content_type);
-    line.with_header(TAKEN, taken_ms.to_string())
+    line.with_header(TAKEN, taken_ms.to_string()).with_trace(event.traceparent)
 }
 
 /// A request to IO that is about to leave, or one that did not lead to anything: what the fence wrote.
@@ -150,7 +169,7 @@ pub fn intent_line(intent: &Intent) -> Outgoing {
     let key = Strand::Intents.routing_key(&intent.ente);
     let what = if intent.released { "released" } else { "intent" };
     let id = format!("{}/{}/{what}", intent.chiave, intent.attempt);
-    let intent = Intent { v: VERSION, ..intent.clone() };
+    let intent = Intent { v: INTENT.written(), ..intent.clone() };
     // Of strings and numbers: it cannot fail.
     let body = serde_json::to_vec(&intent).unwrap_or_default();
     Outgoing::new(topology::JOURNAL, &key, id, body)

@@ -3,6 +3,7 @@
 //! interrupted and repeated, and may run beside a fleet that works.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use tracing::warn;
 
@@ -32,6 +33,9 @@ pub enum ReplayError {
     /// An event could not be taken.
     #[error(transparent)]
     Take(#[from] TakeError),
+    /// A part of the replay panicked.
+    #[error("a part of the replay ended before its time")]
+    Panicked,
 }
 
 /// What a replay did with an ente's lines.
@@ -49,13 +53,24 @@ pub struct Counts {
     pub unplanned: u64,
 }
 
-/// A replay into books.
-pub struct Replay<'a, B> {
+impl Counts {
+    pub(super) fn add(&mut self, other: Self) {
+        self.lines += other.lines;
+        self.events += other.events;
+        self.messages += other.messages;
+        self.refused += other.refused;
+        self.unplanned += other.unplanned;
+    }
+}
+
+/// A replay into books; a clone has read nothing yet.
+#[derive(Clone)]
+pub struct Replay<B> {
     taker: Taker<B>,
-    catalogue: &'a Catalogue,
-    enti: &'a Registry,
+    catalogue: Arc<Catalogue>,
+    enti: Arc<Registry>,
     /// Only these enti; none for all.
-    only: Option<HashSet<String>>,
+    only: Option<Arc<HashSet<String>>>,
     choices: Choices,
     /// Of messages that are not planned yet, by ente, service and case: an outcome may be read before its
     /// event.
@@ -63,12 +78,12 @@ pub struct Replay<'a, B> {
     counts: BTreeMap<String, Counts>,
 }
 
-impl<'a, B: Books> Replay<'a, B> {
+impl<B: Books> Replay<B> {
     /// Into `books`, with the settings of today; `now_ms` is the store's present instant, Unix milliseconds.
     #[must_use]
     pub fn new(
         books: B,
-        (catalogue, enti): (&'a Catalogue, &'a Registry),
+        (catalogue, enti): (Arc<Catalogue>, Arc<Registry>),
         (settings, hash): (&Settings, RecipientHash),
         now_ms: i64,
     ) -> Self {
@@ -92,8 +107,13 @@ impl<'a, B: Books> Replay<'a, B> {
     /// Of these enti only.
     #[must_use]
     pub fn only(mut self, enti: impl IntoIterator<Item = String>) -> Self {
-        self.only = Some(enti.into_iter().collect());
+        self.only = Some(Arc::new(enti.into_iter().collect()));
         self
+    }
+
+    /// The catalogue, and the keyed hash of recipients.
+    pub(super) fn planned_with(&self) -> (&Arc<Catalogue>, &RecipientHash) {
+        (&self.catalogue, &self.taker.hash)
     }
 
     /// Takes one line. Lines come in the order of their instants, or nearly so.
@@ -102,12 +122,13 @@ impl<'a, B: Books> Replay<'a, B> {
         if self.only.as_ref().is_some_and(|only| !only.contains(id)) {
             return Ok(());
         }
-        let known = self.enti;
+        let known = Arc::clone(&self.enti);
         let Some(ente) = known.ente(id) else { return Ok(()) };
         self.count(&ente.id).lines += 1;
         match &line.entry {
             Entry::Taken => self.event(ente, line).await,
             Entry::Intent(intent) => self.intent(ente, intent).await,
+            Entry::Told(Told { what: Became::Planned { .. }, .. }) | Entry::Nothing => Ok(()),
             Entry::Told(told) => {
                 if !self.told(ente, told).await? {
                     let key = (ente.id.clone(), told.servizio.clone(), told.pratica.clone());
@@ -115,13 +136,12 @@ impl<'a, B: Books> Replay<'a, B> {
                 }
                 Ok(())
             }
-            Entry::Nothing => Ok(()),
         }
     }
 
     /// Ends it: what is left of messages that are not planned is counted.
     pub async fn finish(mut self) -> Result<BTreeMap<String, Counts>, ReplayError> {
-        let known = self.enti;
+        let known = Arc::clone(&self.enti);
         for ((id, _, _), early) in std::mem::take(&mut self.early) {
             let Some(ente) = known.ente(&id) else { continue };
             for told in early {
@@ -143,7 +163,7 @@ impl<'a, B: Books> Replay<'a, B> {
     async fn event(&mut self, ente: &Ente, line: &Line) -> Result<(), ReplayError> {
         let known = |id: &str| (id == ente.id).then_some(ente);
         let body = line.record.body.as_bytes();
-        let event = match CaseEvent::parse(body, None, &line.record.key, self.catalogue, known) {
+        let mut event = match CaseEvent::parse(body, None, &line.record.key, &self.catalogue, known) {
             Ok(event) => event,
             Err(refusal) => {
                 warn!(ente = %ente.id, code = refusal.code.as_str(), "an event of the journal is refused today");
@@ -151,7 +171,8 @@ impl<'a, B: Books> Replay<'a, B> {
                 return Ok(());
             }
         };
-        if let Taken::New(..) = self.taker.take(&event, self.catalogue, ente, Some(line.at_ms)).await? {
+        event.traceparent = event.traceparent.or(line.record.traceparent);
+        if let Taken::New(..) = self.taker.take(&event, &self.catalogue, ente, Some(line.at_ms)).await? {
             self.count(&ente.id).events += 1;
             self.spread(ente, &event, line.at_ms).await?;
         }
@@ -166,7 +187,7 @@ impl<'a, B: Books> Replay<'a, B> {
 
     /// An event that counts in every case of a person: those are looked at as of the same instant.
     async fn spread(&self, ente: &Ente, event: &CaseEvent, at_ms: i64) -> Result<(), ReplayError> {
-        let Some(arrival) = Arrival::new(event, self.catalogue, ente, &self.taker.hash) else {
+        let Some(arrival) = Arrival::new(event, &self.catalogue, ente, &self.taker.hash) else {
             return Ok(());
         };
         if !arrival.is_about_persons() {
@@ -187,7 +208,7 @@ impl<'a, B: Books> Replay<'a, B> {
         for _ in 0..MEETINGS {
             let Some(unit) = self.units(ente, &[case]).await?.pop() else { return Ok(()) };
             let what = (case, &unit.case.persons[..]);
-            if self.taker.look_again(self.catalogue, ente, what, Some(at_ms)).await?.is_some() {
+            if self.taker.look_again(&self.catalogue, ente, what, Some(at_ms)).await?.is_some() {
                 return Ok(());
             }
         }

@@ -11,8 +11,8 @@ use toml::Value;
 
 use super::reader::{Parsed, Raw};
 
-/// The longest duration taken: ten years.
-const LONGEST: Duration = Duration::from_hours(24 * 3653);
+/// The longest duration taken: a hundred years.
+const LONGEST: Duration = Duration::from_hours(24 * 36_525);
 
 /// Text, not empty, at most 1,000 characters.
 pub(super) fn text(raw: Raw) -> Parsed<String> {
@@ -53,7 +53,21 @@ pub(super) fn count<T: TryFrom<i64>>(range: RangeInclusive<i64>) -> impl Fn(Raw)
     move |raw| T::try_from(integer(range.clone())(raw)?).map_err(|_| "too large a number".to_owned())
 }
 
-/// A duration: digits and one of `ms`, `s`, `m`, `h`, `d`; above zero, at most ten years.
+/// A number from 0 to 1.
+pub(super) fn share(raw: Raw) -> Parsed<f64> {
+    let number = match raw.value {
+        Value::Float(number) => Some(*number),
+        Value::Integer(0) => Some(0.0),
+        Value::Integer(1) => Some(1.0),
+        Value::String(text) if raw.environment => text.parse().ok(),
+        _ => None,
+    };
+    number
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| "must be a number from 0 to 1".to_owned())
+}
+
+/// A duration: digits and one of `ms`, `s`, `m`, `h`, `d`; above zero, at most a hundred years.
 pub(super) fn duration(raw: Raw) -> Parsed<Duration> {
     raw.value
         .as_str()

@@ -26,7 +26,7 @@ pub use enti::{Enti, Loaded};
 pub use live::{Live, Registry, Validator};
 pub use model::{
     Amqp, Bind, Durability, Io, Log, LogFormat, LogLevel, Privacy, Redis, RedisTopology, Retention,
-    Scheduler, Settings, Tls,
+    Scheduler, Settings, Tls, Tracing,
 };
 pub use page::configuration_page;
 

@@ -36,6 +36,8 @@ pub struct Settings {
     pub shutdown_grace: Duration,
     /// Log lines.
     pub log: Log,
+    /// Traces; none where they are off.
+    pub tracing: Option<Tracing>,
     /// The keys and values in force, secrets taken out, for the log line at start.
     pub(super) redacted: serde_json::Value,
 }
@@ -160,6 +162,8 @@ pub struct Scheduler {
     pub claim_loops: usize,
     /// Messages of one IO account on the way to IO.
     pub in_flight: usize,
+    /// Between two comparisons of journal and store.
+    pub conservation: Duration,
 }
 
 /// A service with nothing but an address.
@@ -180,6 +184,8 @@ pub struct Retention {
     pub payload: Duration,
     /// Between two looks at what is past its time.
     pub sweep: Duration,
+    /// Lines of the journal.
+    pub journal: Duration,
 }
 
 /// What hides the recipients.
@@ -198,6 +204,15 @@ pub struct Log {
     pub format: LogFormat,
     /// The least level of the fleet's own lines.
     pub level: LogLevel,
+}
+
+/// Traces.
+#[derive(Debug, Clone)]
+pub struct Tracing {
+    /// Address of the collector, above `/v1/traces`.
+    pub endpoint: Url,
+    /// Share of events that are traced, 0 to 1.
+    pub sample_ratio: f64,
 }
 
 /// Form of the log lines.

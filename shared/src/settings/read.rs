@@ -8,11 +8,12 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::endpoint::{self, Endpoint, Schemes};
-use super::reader::Section;
+use super::reader::{Parsed, Raw, Section};
 use super::{
     Amqp, Bind, CONFIG_VARIABLE, Durability, Io, Log, LogFormat, LogLevel, Privacy, Redis, RedisTopology,
-    Retention, Scheduler, Settings, Tls, kinds, merge, reader, redact, secret,
+    Retention, Scheduler, Settings, Tls, Tracing, kinds, merge, reader, redact, secret,
 };
+use crate::broker::MAX_PUBLISH_WINDOW;
 use crate::domain::Fault;
 use crate::domain::catalogue::InDubbio;
 
@@ -62,6 +63,7 @@ fn settings(root: &mut Section, untouched: bool, redacted: serde_json::Value) ->
     let privacy = root.section("privacy", |section| privacy(section, trial));
     let shutdown_grace = root.section("shutdown", |section| section.get("grace", kinds::duration));
     let log = root.section("log", log);
+    let tracing = root.section("tracing", tracing).flatten();
     root.ignore("sandbox"); // the sandbox's own, read by it
     Some(Settings {
         enti_dir,
@@ -76,6 +78,7 @@ fn settings(root: &mut Section, untouched: bool, redacted: serde_json::Value) ->
         privacy: privacy?,
         shutdown_grace: shutdown_grace?,
         log: log?,
+        tracing,
         redacted,
     })
 }
@@ -129,7 +132,7 @@ fn amqp(section: &mut Section) -> (Amqp, bool) {
         allow_plaintext,
         declare: section.get("declare", kinds::flag),
         prefetch: section.get("prefetch", kinds::count(1..=65_535)),
-        publish_window: section.get("publish_window", kinds::count(1..=65_535)),
+        publish_window: section.get("publish_window", kinds::count(1..=MAX_PUBLISH_WINDOW.into())),
         publish_timeout: section.get("publish_timeout", kinds::duration),
     };
     (amqp, endpoint.loopback)
@@ -233,13 +236,7 @@ fn check_prefix(prefix: &str) -> Result<(), &'static str> {
 /// The section, and whether it leads to this machine only. `None` comes with a fault.
 fn io(section: &mut Section) -> Option<(Io, bool)> {
     let allow_plaintext = section.get("allow_plaintext", kinds::flag);
-    let base = section.opt("base_url", |raw| {
-        let text = kinds::text(raw)?;
-        let url =
-            Url::parse(text.trim_end_matches('/')).map_err(|_| "must be a URL such as https://host/path")?;
-        let endpoint = endpoint::check_base(&url)?;
-        Ok((url, endpoint))
-    });
+    let base = section.opt("base_url", base_url);
     let endpoint = base.as_ref().map_or(Endpoint { loopback: true, tls: true }, |(_, endpoint)| *endpoint);
     endpoint::refuse_plaintext(section, "base_url", endpoint, allow_plaintext);
     let connect_timeout = section.get("connect_timeout", kinds::duration);
@@ -269,6 +266,24 @@ fn io(section: &mut Section) -> Option<(Io, bool)> {
     Some((io, endpoint.loopback))
 }
 
+/// A base URL, without a final slash, and what is known of it.
+fn base_url(raw: Raw) -> Parsed<(Url, Endpoint)> {
+    let text = kinds::text(raw)?;
+    let url =
+        Url::parse(text.trim_end_matches('/')).map_err(|_| "must be a URL such as https://host/path")?;
+    let endpoint = endpoint::check_base(&url)?;
+    Ok((url, endpoint))
+}
+
+/// None where nothing is traced.
+fn tracing(section: &mut Section) -> Option<Tracing> {
+    let allow_plaintext = section.get("allow_plaintext", kinds::flag);
+    let sample_ratio = section.get("sample_ratio", kinds::share);
+    let (url, endpoint) = section.opt("endpoint", base_url)?;
+    endpoint::refuse_plaintext(section, "endpoint", endpoint, allow_plaintext);
+    Some(Tracing { endpoint: url, sample_ratio })
+}
+
 fn scheduler(section: &mut Section) -> Scheduler {
     Scheduler {
         bind: bind(section),
@@ -277,6 +292,7 @@ fn scheduler(section: &mut Section) -> Scheduler {
         claim: section.get("claim", kinds::count(1..=5000)),
         claim_loops: section.get("claim_loops", kinds::count(1..=64)),
         in_flight: section.get("in_flight", kinds::count(1..=1_000_000)),
+        conservation: section.get("conservation", kinds::duration),
     }
 }
 
@@ -290,12 +306,18 @@ fn bind(section: &mut Section) -> SocketAddr {
 }
 
 fn retention(section: &mut Section) -> Retention {
-    Retention {
+    let retention = Retention {
         dedup: section.get("dedup", kinds::duration),
         idle_case: section.get("idle_case", kinds::duration),
         payload: section.get("payload", kinds::duration),
         sweep: section.get("sweep", kinds::duration),
+        journal: section.get("journal", kinds::duration),
+    };
+    // A case that is younger than what is remembered of its events could not be planned again from them.
+    if retention.journal < retention.dedup.max(retention.payload) {
+        section.fault("journal", "must be no shorter than dedup and payload");
     }
+    retention
 }
 
 fn privacy(section: &mut Section, trial: bool) -> Privacy {

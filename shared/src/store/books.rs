@@ -50,6 +50,13 @@ pub trait Books: Send + Sync {
         commit: &Commit<'_>,
     ) -> impl Future<Output = Result<Committed, StoreError>> + Send;
 
+    /// Forgets that an event was taken: its case is gone, and it is to be taken again.
+    fn forget_event(
+        &self,
+        ente: &str,
+        event: &EventKey,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// The cases that concern a person.
     fn linked(
         &self,
@@ -78,6 +85,12 @@ impl Books for CaseStore {
 
     async fn commit(&self, ente: &str, commit: &Commit<'_>) -> Result<Committed, StoreError> {
         Self::commit(self, ente, commit).await
+    }
+
+    async fn forget_event(&self, ente: &str, event: &EventKey) -> Result<(), StoreError> {
+        let mut key = format!("{}i:", self.redis().ente(ente)).into_bytes();
+        key.extend(&event[..2]);
+        self.redis().ask(redis::cmd("HDEL").arg(key).arg(&event[2..])).await
     }
 
     async fn linked(&self, ente: &str, person: &PersonKey) -> Result<Vec<CaseId>, StoreError> {

@@ -1,6 +1,6 @@
 //! Cases and the schedule, as the scheduler uses them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use redis::Value;
@@ -9,45 +9,21 @@ use super::changes::{armed_changes, change};
 use super::keys::{CaseId, Kind, Member};
 use super::progress::RawProgress;
 use super::redis_ledger::assumed;
-use super::stored::decode;
 pub use super::stored::encode;
+use super::stored::{decode, next_record, read_case};
+pub use super::unit::Unit;
+use super::unit::unit;
 use super::{Redis, StoreError};
-use crate::domain::case::{Case, EventKey, PersonKey, Progress, Things};
+use crate::domain::case::{Case, EventKey, PersonKey, Things};
 use crate::domain::catalogue::Ruling;
 use crate::domain::plan::Action;
+use crate::formats::STORE;
 
 /// The scheduler's side of the store.
 #[derive(Clone)]
 pub struct CaseStore {
     redis: Redis,
     guarded: bool,
-}
-
-/// A case as it was loaded: what is in it, and what a commit compares it with.
-#[derive(Debug, Clone)]
-pub struct Unit {
-    /// Its key.
-    pub id: CaseId,
-    /// Its content; empty if it is new.
-    pub case: Case,
-    /// Whether the store had it.
-    pub known: bool,
-    pub(super) revision: String,
-    pub(super) progress: HashMap<u16, RawProgress>,
-}
-
-impl Unit {
-    /// How far a message of the case has come.
-    #[must_use]
-    pub fn progress(&self, slot: u16) -> Progress {
-        self.progress.get(&slot).map_or(Progress::Pending, RawProgress::progress)
-    }
-
-    /// The same as the store writes it.
-    #[must_use]
-    pub fn raw_progress(&self, slot: u16) -> RawProgress {
-        self.progress.get(&slot).cloned().unwrap_or_default()
-    }
 }
 
 /// What the store knows of an event's cases and persons.
@@ -100,6 +76,8 @@ pub struct Claimed {
     pub emission: u32,
     /// The case, if it is still there and can be read.
     pub case: Option<Arc<Case>>,
+    /// It is there and cannot be read: another build may. Leave it to its lease.
+    pub is_unreadable: bool,
     /// How far the message has come.
     pub progress: RawProgress,
 }
@@ -116,9 +94,6 @@ pub struct Claim {
     /// What is ours now.
     pub entries: Vec<Claimed>,
 }
-
-/// Hex digits of a case's revision, in front of its record.
-const REVISION: usize = 8;
 
 /// What of an ente's schedule is near.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,8 +148,9 @@ impl CaseStore {
         for person in persons {
             call.arg(&person[..]);
         }
-        call.arg(self.least(ente));
-        let (now_ms, seen, stored, facts, whole): StoredCases = self.redis.run(&call).await?;
+        call.arg(self.least(ente)).arg(STORE.newest());
+        let (now_ms, seen, stored, facts, whole, format): StoredCases = self.redis.run(&call).await?;
+        STORE.check_newest(format)?;
         if whole == 0 {
             self.redis.marks().lost(ente);
             return Err(StoreError::Lost);
@@ -196,7 +172,7 @@ impl CaseStore {
     /// Writes what planning decided, all of it or nothing.
     pub async fn commit(&self, ente: &str, commit: &Commit<'_>) -> Result<Committed, StoreError> {
         let mut call = self.redis.scripts.commit.prepare_invoke();
-        call.key(self.redis.ente(ente));
+        call.key(self.redis.ente(ente)).arg(STORE.newest()).arg(STORE.written());
         let (key, remember) = commit.event.unwrap_or(([0; 12], &[]));
         call.arg(if commit.event.is_some() { &key[..] } else { &[] }).arg(remember);
         call.arg(commit.units.len());
@@ -265,8 +241,9 @@ impl CaseStore {
     ) -> Result<Claim, StoreError> {
         let mut call = self.redis.scripts.claim.prepare_invoke();
         call.key(self.redis.ente(ente)).arg(limit).arg(lease_ms).arg(most).arg(self.least(ente));
-        call.arg(clock_ms.map_or_else(String::new, |ms| ms.to_string()));
+        call.arg(clock_ms.map_or_else(String::new, |ms| ms.to_string())).arg(STORE.newest());
         let (now_ms, standard, in_flight, entries, mark): StoredClaim = self.redis.run(&call).await?;
+        STORE.check_newest(u64::try_from(-1 - mark).unwrap_or(0))?;
         if mark < 0 {
             self.redis.marks().lost(ente);
             return Err(StoreError::Lost);
@@ -275,12 +252,14 @@ impl CaseStore {
             self.redis.marks().whole(ente, mark);
         }
         let entries = entries.into_iter().filter_map(|(member, due, emission, blob, progress)| {
+            let read = blob.as_deref().map(read_case);
             Some(Claimed {
                 member: Member::parse(&member)?,
                 #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit an i64")]
                 due_ms: due.parse::<f64>().ok()? as i64,
                 emission,
-                case: blob.and_then(|blob| read_case(&blob).ok()).map(|(_, case)| Arc::new(case)),
+                is_unreadable: matches!(read, Some(Err(_))),
+                case: read.and_then(Result::ok).map(|(_, case)| Arc::new(case)),
                 progress: RawProgress(progress),
             })
         });
@@ -341,39 +320,9 @@ impl CaseStore {
     }
 }
 
-type StoredCases = (i64, Option<Vec<u8>>, Vec<(Option<Vec<u8>>, Vec<Vec<u8>>)>, Vec<Option<Vec<u8>>>, u8);
+type StoredCases =
+    (i64, Option<Vec<u8>>, Vec<(Option<Vec<u8>>, Vec<Vec<u8>>)>, Vec<Option<Vec<u8>>>, u8, u64);
 type StoredClaim = (i64, u8, u64, Vec<(Vec<u8>, String, u32, Option<Vec<u8>>, String)>, i64);
-
-fn unit(id: CaseId, blob: Option<Vec<u8>>, progress: &[Vec<u8>]) -> Result<Unit, StoreError> {
-    let mut known = HashMap::new();
-    for pair in progress.chunks_exact(2) {
-        let [high, low] = pair[0][..] else { continue };
-        let text = String::from_utf8_lossy(&pair[1]).into_owned();
-        known.insert(u16::from_be_bytes([high, low]), RawProgress(text));
-    }
-    let (revision, case, is_known) = match blob {
-        Some(blob) => {
-            let (revision, case) = read_case(&blob)?;
-            (revision, case, true)
-        }
-        None => (String::new(), Case::default(), false),
-    };
-    Ok(Unit { id, case, known: is_known, revision, progress: known })
-}
-
-pub(super) fn read_case(blob: &[u8]) -> Result<(String, Case), StoreError> {
-    let (revision, record) = blob.split_at_checked(REVISION).ok_or(StoreError::Unreadable("case"))?;
-    let revision = std::str::from_utf8(revision).map_err(|_| StoreError::Unreadable("case revision"))?;
-    Ok((revision.to_owned(), decode(record)?))
-}
-
-/// The record of a case as it becomes, with the revision after the one it was loaded with.
-pub(super) fn next_record(unit: &Unit, case: &Case) -> Result<Vec<u8>, StoreError> {
-    let revision = u32::from_str_radix(&unit.revision, 16).unwrap_or(0).wrapping_add(1);
-    let mut blob = format!("{revision:0REVISION$x}").into_bytes();
-    blob.extend(encode(case)?);
-    Ok(blob)
-}
 
 fn committed(answer: &[Value]) -> Result<Committed, StoreError> {
     match text(answer.first()).as_str() {
@@ -383,6 +332,10 @@ fn committed(answer: &[Value]) -> Result<Committed, StoreError> {
             _ => Vec::new(),
         })),
         "CONFLICT" => Ok(Committed::Conflict),
+        "FOREIGN" => match STORE.check_newest(text(answer.get(2)).parse().unwrap_or(u64::MAX)) {
+            Err(foreign) => Err(foreign.into()),
+            Ok(()) => Ok(Committed::Conflict), // the format went back meanwhile: load again
+        },
         _ => Err(StoreError::Unreadable("answer of a commit")),
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use redis::Value;
 
 use super::CaseStore;
-use super::cases::read_case;
 use super::keys::{CaseId, Member};
 use super::progress::RawProgress;
 use super::retention::{BUCKETS, STRIDE};
 pub use super::server::{Server, Weakness};
+use super::stored::read_case;
 use super::{Redis, StoreError};
 use crate::domain::case::Case;
 
@@ -101,10 +101,7 @@ pub enum Decision {
     Drop,
 }
 
-/// Why a message in doubt was given up, as its outcome and the store say it.
-pub const DROPPED: &str = "in-doubt-dropped";
-/// Why a message in doubt was given up by policy `expire`: its use ended.
-pub const EXPIRED: &str = "in-doubt-expired";
+pub use crate::domain::failure::{DROPPED, EXPIRED};
 
 impl Inspector {
     /// On a connection.

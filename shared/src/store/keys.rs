@@ -60,6 +60,16 @@ pub struct Member {
 }
 
 impl Member {
+    /// As it stands in the sets.
+    #[must_use]
+    pub fn bytes(&self) -> [u8; 15] {
+        let mut bytes = [0; 15];
+        bytes[..12].copy_from_slice(&self.case);
+        bytes[12..14].copy_from_slice(&self.slot.to_be_bytes());
+        bytes[14] = self.kind.byte();
+        bytes
+    }
+
     /// Reads a member; `None` if it is not one.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {

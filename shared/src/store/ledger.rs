@@ -164,6 +164,14 @@ pub trait Ledger: Send + Sync + 'static {
         settlement: &Settlement,
     ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
 
+    /// The same for a try that never passed the fence. A delivery that came again may be turned away while the
+    /// request of the try before it has left: what is not to be sent now must not undo that one's intent or doubt.
+    fn turn_back(
+        &self,
+        message: &MessageRef,
+        settlement: &Settlement,
+    ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
+
     /// What happened to the message before. Asked only after a failure.
     fn history(&self, message: &MessageRef) -> impl Future<Output = Result<History, StoreError>> + Send;
 

@@ -122,6 +122,10 @@ impl Standing {
                 Ok((self.number, line))
             }
             Err(error) => {
+                // The first of a series: each waiting command would say it again.
+                if self.pause.is_zero() {
+                    tracing::warn!(error = %reason(&error), "redis connection not opened");
+                }
                 self.failures += 1;
                 self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
                 self.closed_until = Some(Instant::now() + self.pause);
@@ -194,6 +198,12 @@ fn of_error(error: &RedisError) -> Verdict {
         _ if error.is_unrecoverable_error() => Verdict::Lost,
         _ => Verdict::Serves,
     }
+}
+
+/// Why it could not be opened. What the socket or TLS says, by which an operator knows a bad certificate from a
+/// closed port; of a server's own words only the kind, since they may quote.
+fn reason(error: &RedisError) -> String {
+    if error.is_io_error() { error.to_string() } else { error.category().to_owned() }
 }
 
 fn silence() -> RedisError {

@@ -131,6 +131,11 @@ impl Books for MemoryBooks {
         Ok(Committed::Done)
     }
 
+    async fn forget_event(&self, ente: &str, event: &EventKey) -> Result<(), StoreError> {
+        self.enti().entry(ente.to_owned()).or_default().seen.remove(event);
+        Ok(())
+    }
+
     async fn linked(&self, ente: &str, person: &PersonKey) -> Result<Vec<CaseId>, StoreError> {
         let all = self.enti();
         let links = all.get(ente).and_then(|books| books.links.get(person));

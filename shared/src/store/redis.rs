@@ -32,6 +32,12 @@ pub(super) struct Scripts {
     clock: Script,
     pub(super) restore: Script,
     pub(super) horizon: Script,
+    pub(super) enter: Script,
+    pub(super) register: Script,
+    pub(super) strangers: Script,
+    pub(super) unplaced: Script,
+    pub(super) put_back: Script,
+    pub(super) orphans: Script,
 }
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
@@ -72,6 +78,12 @@ impl Scripts {
             fell_due: script(MOVES, include_str!("scripts/fell_due.lua")),
             clock: script(MOVES, "return now_ms()"),
             horizon: script(MOVES, include_str!("scripts/horizon.lua")),
+            enter: script(TAKES, include_str!("scripts/enter.lua")),
+            register: script(MOVES, include_str!("scripts/register.lua")),
+            strangers: script(MOVES, include_str!("scripts/strangers.lua")),
+            unplaced: script(MOVES, include_str!("scripts/unplaced.lua")),
+            put_back: script(MOVES, include_str!("scripts/put_back.lua")),
+            orphans: script(MOVES, include_str!("scripts/orphans.lua")),
         }
     }
 }
@@ -129,6 +141,11 @@ impl Redis {
     pub(super) async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         let mut connection = self.connection.clone();
         call.invoke_async(&mut connection).await.map_err(StoreError::from_redis)
+    }
+
+    /// One command.
+    pub(super) async fn ask<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, StoreError> {
+        command.query_async(&mut self.connection()).await.map_err(StoreError::from_redis)
     }
 
     /// The store's clock, Unix milliseconds.

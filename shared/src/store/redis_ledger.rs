@@ -15,6 +15,13 @@ use crate::wire::{Level, MessageRef};
 /// How long after it was sent the status of a message is asked for first, milliseconds.
 const FIRST_ASKING_MS: i64 = 5_000;
 
+/// How far a try came before it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    Fence,
+    Nothing,
+}
+
 /// The ledger on a Redis connection.
 #[derive(Clone)]
 pub struct RedisLedger {
@@ -48,6 +55,45 @@ impl RedisLedger {
             .await
             .map_err(StoreError::from_redis)?;
         Ok(RawProgress(progress.unwrap_or_default()))
+    }
+
+    async fn end(
+        &self,
+        message: &MessageRef,
+        ending: &Settlement,
+        passed: Passed,
+    ) -> Result<Settled, StoreError> {
+        let change = Change::of(ending, message.attempt);
+        let mut call = self.redis.scripts.settle.prepare_invoke();
+        call.key(self.redis.ente(&message.ente))
+            .arg(&case(message)?[..])
+            .arg(&message.slot.to_be_bytes()[..])
+            .arg(&[change.kind.byte()][..])
+            .arg(message.attempt);
+        for part in &change.parts {
+            call.arg(part);
+        }
+        if passed == Passed::Nothing {
+            call.arg("unfenced");
+        }
+        let answer: Vec<Value> = self.redis.run(&call).await?;
+        let text = |place: usize| match answer.get(place) {
+            Some(Value::BulkString(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+            Some(Value::SimpleString(text)) => text.clone(),
+            _ => String::new(),
+        };
+        if text(0) != "LATE" {
+            return Ok(Settled::Recorded);
+        }
+        // Only what was emitted is settled, so a message without a record was lost, and will be back.
+        if change.kind == Kind::Message && text(2).is_empty() {
+            return Err(StoreError::Lost);
+        }
+        Ok(match settlement(&RawProgress(text(2))) {
+            Some(stands) if is_same(&stands, ending) => Settled::Recorded,
+            Some(stands) => Settled::Already(stands),
+            None => Settled::Stale,
+        })
     }
 
     /// How many messages of an ente are in doubt.
@@ -88,35 +134,12 @@ impl Ledger for RedisLedger {
         })
     }
 
-    async fn settle(&self, message: &MessageRef, settlement_: &Settlement) -> Result<Settled, StoreError> {
-        let change = Change::of(settlement_, message.attempt);
-        let mut call = self.redis.scripts.settle.prepare_invoke();
-        call.key(self.redis.ente(&message.ente))
-            .arg(&case(message)?[..])
-            .arg(&message.slot.to_be_bytes()[..])
-            .arg(&[change.kind.byte()][..])
-            .arg(message.attempt);
-        for part in &change.parts {
-            call.arg(part);
-        }
-        let answer: Vec<Value> = self.redis.run(&call).await?;
-        let text = |place: usize| match answer.get(place) {
-            Some(Value::BulkString(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
-            Some(Value::SimpleString(text)) => text.clone(),
-            _ => String::new(),
-        };
-        if text(0) != "LATE" {
-            return Ok(Settled::Recorded);
-        }
-        // Only what was emitted is settled, so a message without a record was lost, and will be back.
-        if change.kind == Kind::Message && text(2).is_empty() {
-            return Err(StoreError::Lost);
-        }
-        Ok(match settlement(&RawProgress(text(2))) {
-            Some(stands) if is_same(&stands, settlement_) => Settled::Recorded,
-            Some(stands) => Settled::Already(stands),
-            None => Settled::Stale,
-        })
+    async fn settle(&self, message: &MessageRef, settlement: &Settlement) -> Result<Settled, StoreError> {
+        self.end(message, settlement, Passed::Fence).await
+    }
+
+    async fn turn_back(&self, message: &MessageRef, settlement: &Settlement) -> Result<Settled, StoreError> {
+        self.end(message, settlement, Passed::Nothing).await
     }
 
     async fn history(&self, message: &MessageRef) -> Result<History, StoreError> {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::cases::{encode, next_record};
 use super::keys::CaseId;
+use super::stored::{encode, next_record};
 use super::{CaseStore, StoreError, Unit};
 use crate::domain::case::{Case, EventKey, PersonKey, Things};
 

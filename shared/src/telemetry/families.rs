@@ -73,29 +73,12 @@ pub const STAGES: [(Process, &[&str]); 3] = [
 pub const IO_OPERATIONS: [&str; 3] = ["get_profile", "submit_message", "get_message"];
 /// Values of `what` of [`RETENTION`].
 pub const RETENTION_KINDS: [&str; 2] = ["shrunk", "deleted"];
+/// Values of `result` of [`TRACE_SPANS`].
+pub const SPAN_RESULTS: [&str; 3] = ["exported", "dropped", "failed"];
 /// Values of `kind` of [`PREMIUM_MESSAGES`]: the Premium kinds, and `ripiego` for one that went STANDARD
 /// after IO refused ADVANCED.
 pub const PREMIUM_KINDS: [&str; 4] =
     ["promemoria-appuntamento", "promemoria-pagamento", "allegato", "ripiego"];
-/// Values of `code` of [`DEAD`] that are known beforehand (contract.md 10.2).
-pub const DEAD_CODES: [&str; 16] = [
-    "size",
-    "content-type",
-    "json",
-    "envelope",
-    "type",
-    "version",
-    "schema",
-    "ente",
-    "routing-key",
-    "fiscal-code",
-    "time",
-    "url",
-    "variable",
-    "conflict",
-    "render",
-    "attempts",
-];
 
 const SCHEDULER: &[Process] = &[Process::Scheduler];
 const DISPATCHER: &[Process] = &[Process::Dispatcher];
@@ -299,6 +282,14 @@ pub const BROKER_BLOCKED: Family = Family {
     labels: &[],
     fed_by: ALL,
 };
+/// Formats of another release.
+pub const FOREIGN_FORMATS: Family = Family {
+    name: "promemoria_foreign_formats_total",
+    kind: Kind::Counter,
+    help: "Times that a body or a store was left alone because another release wrote its format.",
+    labels: &[Label { name: "format", values: "a format of docs/upgrades.md" }],
+    fed_by: ALL,
+};
 /// The end of the certificates.
 pub const CERTIFICATE_END: Family = Family {
     name: "promemoria_certificate_end_timestamp_seconds",
@@ -308,6 +299,14 @@ pub const CERTIFICATE_END: Family = Family {
         name: "setting",
         values: "`amqp.tls.ca_file`, `amqp.tls.cert_file`, `redis.tls.ca_file`, `redis.tls.cert_file`",
     }],
+    fed_by: ALL,
+};
+/// What becomes of the spans.
+pub const TRACE_SPANS: Family = Family {
+    name: "promemoria_trace_spans_total",
+    kind: Kind::Counter,
+    help: "Spans by what became of them: taken by the collector, dropped because 2048 waited for it, or lost because it was away or refused them.",
+    labels: &[Label { name: "result", values: "`exported`, `dropped`, `failed`" }],
     fed_by: ALL,
 };
 /// The build.
@@ -320,6 +319,24 @@ pub const BUILD_INFO: Family = Family {
         Label { name: "commit", values: "commit, or `unknown`" },
     ],
     fed_by: ALL,
+};
+/// Whether the books agree.
+pub const CONSERVATION_DIFFERENCE: Family = Family {
+    name: "promemoria_conservation_difference",
+    kind: Kind::Gauge,
+    help: "Messages on which the journal and the store differ in two comparisons one after the other: one that the \
+           journal tells of is not there, waits in no set, ended in one and not in the other; or a case of which \
+           the journal knows nothing. 0 when every message stands where the journal says.",
+    labels: &[ENTE],
+    fed_by: SCHEDULER,
+};
+/// When the books were compared.
+pub const CONSERVATION_COMPARED: Family = Family {
+    name: "promemoria_conservation_compared_timestamp_seconds",
+    kind: Kind::Gauge,
+    help: "End of the last comparison of journal and store, whichever scheduler made it; 0 before the first.",
+    labels: &[ENTE],
+    fed_by: SCHEDULER,
 };
 /// What retention took.
 pub const RETENTION: Family = Family {
@@ -339,7 +356,7 @@ pub const UNKNOWN_FIELDS: Family = Family {
 };
 
 /// All metrics of the fleet.
-pub const FAMILIES: [Family; 25] = [
+pub const FAMILIES: [Family; 29] = [
     EVENTS,
     UNKNOWN_FIELDS,
     RETENTION,
@@ -348,6 +365,8 @@ pub const FAMILIES: [Family; 25] = [
     SCHEDULE_DUE,
     SCHEDULE_NEXT,
     SCHEDULE_TODAY,
+    CONSERVATION_DIFFERENCE,
+    CONSERVATION_COMPARED,
     MESSAGES,
     STAGE_DURATION,
     END_TO_END,
@@ -363,6 +382,8 @@ pub const FAMILIES: [Family; 25] = [
     PREMIUM_MESSAGES,
     CONFIG_RELOAD_ERRORS,
     BROKER_BLOCKED,
+    FOREIGN_FORMATS,
     CERTIFICATE_END,
+    TRACE_SPANS,
     BUILD_INFO,
 ];

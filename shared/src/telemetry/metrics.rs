@@ -10,6 +10,8 @@ use prometheus::{
 use super::families::{self as f, Family, Kind, Process};
 use super::{COMMIT, VERSION};
 use crate::domain::catalogue::Catalogue;
+use crate::domain::event::RefusalCode;
+use crate::formats::FORMATS;
 use crate::settings;
 
 /// Label values that are known beforehand.
@@ -65,8 +67,12 @@ pub struct FleetMetrics {
     pub config_reload_errors: IntCounter,
     /// [`f::BROKER_BLOCKED`]
     pub broker_blocked: IntGauge,
+    /// [`f::FOREIGN_FORMATS`]
+    pub foreign: IntCounterVec,
     /// [`f::CERTIFICATE_END`]
     pub certificate_end: IntGaugeVec,
+    /// [`f::TRACE_SPANS`]
+    pub trace_spans: IntCounterVec,
 }
 
 impl FleetMetrics {
@@ -80,15 +86,23 @@ impl FleetMetrics {
             dead: counters(registry, &f::DEAD)?,
             config_reload_errors: counter(registry, &f::CONFIG_RELOAD_ERRORS)?,
             broker_blocked: gauges(registry, &f::BROKER_BLOCKED)?.with_label_values::<&str>(&[]),
+            foreign: counters(registry, &f::FOREIGN_FORMATS)?,
             certificate_end: gauges(registry, &f::CERTIFICATE_END)?,
+            trace_spans: counters(registry, &f::TRACE_SPANS)?,
         };
+        for format in FORMATS {
+            metrics.foreign.with_label_values(&[format.name]);
+        }
         for (_, stages) in f::STAGES.iter().filter(|(feeder, _)| *feeder == process) {
             for stage in *stages {
                 metrics.stage_duration.with_label_values(&[stage]);
             }
         }
-        for code in f::DEAD_CODES {
-            metrics.dead.with_label_values(&[code]);
+        for code in RefusalCode::ALL {
+            metrics.dead.with_label_values(&[code.as_str()]);
+        }
+        for result in f::SPAN_RESULTS {
+            metrics.trace_spans.with_label_values(&[result]);
         }
         metrics.start_at_zero(known);
         Ok(metrics)
@@ -125,6 +139,10 @@ pub struct SchedulerMetrics {
     pub schedule_next: IntGaugeVec,
     /// [`f::SCHEDULE_TODAY`]
     pub schedule_today: IntGaugeVec,
+    /// [`f::CONSERVATION_DIFFERENCE`]
+    pub conservation_difference: IntGaugeVec,
+    /// [`f::CONSERVATION_COMPARED`]
+    pub conservation_compared: IntGaugeVec,
     /// [`f::RATE_LIMIT_CALLS`]
     pub rate_limit_calls: IntGaugeVec,
 }
@@ -141,6 +159,8 @@ impl SchedulerMetrics {
             schedule_due: gauges(registry, &f::SCHEDULE_DUE)?,
             schedule_next: gauges(registry, &f::SCHEDULE_NEXT)?,
             schedule_today: gauges(registry, &f::SCHEDULE_TODAY)?,
+            conservation_difference: gauges(registry, &f::CONSERVATION_DIFFERENCE)?,
+            conservation_compared: gauges(registry, &f::CONSERVATION_COMPARED)?,
             rate_limit_calls: gauges(registry, &f::RATE_LIMIT_CALLS)?,
         };
         metrics.start_at_zero(known);
@@ -167,6 +187,8 @@ impl SchedulerMetrics {
             self.schedule_due.with_label_values(&[id, account]);
             self.schedule_next.with_label_values(&[id]);
             self.schedule_today.with_label_values(&[id, account]);
+            self.conservation_difference.with_label_values(&[id]);
+            self.conservation_compared.with_label_values(&[id]);
             self.rate_limit_calls.with_label_values(&[account]);
         }
     }

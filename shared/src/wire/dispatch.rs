@@ -105,9 +105,6 @@ pub struct DispatchRequest {
     /// When its event was taken, Unix milliseconds; absent for scheduled messages.
     #[serde(default)]
     pub accolto_ms: Option<i64>,
-    /// W3C trace context of the event.
-    #[serde(default)]
-    pub traceparent: Option<String>,
 }
 
 /// A sent message whose status is to be asked for.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::MessageRef;
-use crate::domain::{FiscalCode, hex};
+use crate::domain::{FiscalCode, TraceContext, hex};
 
 /// The keyed hash by which outcomes name a recipient: HMAC-SHA-256 over the upper-case code, lower-case
 /// hex (contract.md 10.13).
@@ -48,6 +48,8 @@ pub struct Outcome {
     pub data: Map<String, Value>,
     /// What makes it the same outcome when it is told again.
     pub identity: String,
+    /// Trace context of the event it follows from, as it came.
+    pub traceparent: Option<TraceContext>,
 }
 
 impl Outcome {
@@ -65,6 +67,7 @@ impl Outcome {
             servizio: Some(message.servizio.clone()),
             data,
             identity: message.chiave.clone(),
+            traceparent: message.traceparent,
         }
     }
 
@@ -109,9 +112,41 @@ impl Outcome {
             "datacontenttype": "application/json",
             "data": self.data,
         });
-        if let (Some(servizio), Some(event)) = (&self.servizio, event.as_object_mut()) {
-            event.insert("servizio".to_owned(), json!(servizio));
+        if let Some(servizio) = &self.servizio {
+            event["servizio"] = json!(servizio);
+        }
+        if let Some(traceparent) = &self.traceparent {
+            event["traceparent"] = json!(traceparent);
         }
         event.to_string().into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(traceparent: Option<TraceContext>) -> Value {
+        let outcome = Outcome {
+            ente: "borgochiaro".to_owned(),
+            tipo: "evento.rifiutato",
+            subject: "-".to_owned(),
+            servizio: None,
+            data: Map::new(),
+            identity: "e".to_owned(),
+            traceparent,
+        };
+        serde_json::from_slice(&outcome.body(DateTime::UNIX_EPOCH)).unwrap()
+    }
+
+    #[test]
+    fn the_trace_context_of_the_event_is_carried_on_and_changes_nothing_else() {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let mut with = told(TraceContext::parse(text));
+        assert_eq!(with["traceparent"], text);
+        let without = told(None);
+        assert!(without.get("traceparent").is_none());
+        with.as_object_mut().unwrap().shift_remove("traceparent");
+        assert_eq!(with, without);
     }
 }

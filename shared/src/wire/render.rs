@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Fields, FiscalCode};
+use crate::domain::{Fields, FiscalCode, TraceContext};
 
 /// Which message this is: enough to settle it in the store and to speak of it in logs and outcomes.
 /// It holds no personal datum but the case number, which stays out of logs and metrics.
@@ -26,6 +26,10 @@ pub struct MessageRef {
     pub slot: u16,
     /// Number of this emission, from 1: a settled or superseded emission is known by it.
     pub attempt: u32,
+    /// Trace context of the event, as it came; the outcomes carry it on. What hangs on which hop is said by
+    /// the header of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceContext>,
 }
 
 /// A message that is due.
@@ -52,7 +56,4 @@ pub struct RenderRequest {
     /// When its event was taken, Unix milliseconds; absent for scheduled messages.
     #[serde(default)]
     pub accolto_ms: Option<i64>,
-    /// W3C trace context of the event.
-    #[serde(default)]
-    pub traceparent: Option<String>,
 }

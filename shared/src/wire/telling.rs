@@ -3,8 +3,8 @@
 use chrono::{DateTime, SecondsFormat};
 
 use crate::domain::case::{Case, Fact, Motivo, Planned, Standing};
-use crate::domain::hex;
 use crate::domain::plan::{Action, Context, message_key};
+use crate::domain::{TraceContext, hex};
 
 use super::{MessageRef, Outcome, RecipientHash};
 
@@ -114,6 +114,12 @@ fn recipient_of<'a>(case: &'a Case, planned: &Planned) -> Option<&'a crate::doma
     newest?.recipient.as_ref()
 }
 
+/// The trace context of the event that led to a planned message, as long as the case has its fact.
+fn trace_of(case: &Case, planned: &Planned) -> Option<TraceContext> {
+    let facts = case.things.get(&planned.thing)?.values().flatten();
+    facts.filter(|fact| fact.stamp.id == planned.event).find_map(|fact| fact.trace)
+}
+
 /// Names a planned message for the queues and the outcomes.
 #[must_use]
 pub fn message_ref(ctx: &Context<'_>, case: &Case, case_id: &[u8; 12], planned: &Planned) -> MessageRef {
@@ -131,6 +137,7 @@ fn reference(ente: &str, case: &Case, case_id: &[u8; 12], planned: &Planned) -> 
         caso: hex(case_id),
         slot: planned.slot,
         attempt: 0,
+        traceparent: trace_of(case, planned),
     }
 }
 

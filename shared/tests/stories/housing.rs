@@ -2,20 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::world::{CF1, CF2, CF3, Story, Which, ente, hash, story, texts, with};
+use crate::world::{self, CF1, CF2, CF3, Story, Which, of, with};
 
 const SERVICE: &str = "alloggi-sociali";
 
-fn of(cf: &str, data: Value) -> Value {
-    with(json!({ "codice_fiscale": cf }), data)
-}
-
 fn both(run: impl Fn(Which, &mut Story<'_>)) {
-    for which in [Which::N, Which::P] {
-        let ente = ente(which);
-        let (texts, hash) = (texts(&ente), hash());
-        run(which, &mut story(&ente, SERVICE, &texts, &hash));
-    }
+    world::both(SERVICE, run);
 }
 
 fn level(which: Which) -> &'static str {

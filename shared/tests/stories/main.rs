@@ -8,4 +8,5 @@ mod housing;
 mod order;
 mod permits;
 mod rules;
+mod traces;
 mod world;

@@ -1,21 +1,13 @@
 //! Stories 1 to 6, 11 and 12: residence permits.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::world::{CF1, CF3, Story, Which, ente, hash, story, texts, with, with_timer_days};
+use crate::world::{self, CF1, CF3, Story, Which, ente, hash, of, story, texts, with_timer_days};
 
 const SERVICE: &str = "permesso-soggiorno";
 
-fn of(cf: &str, data: Value) -> Value {
-    with(json!({ "codice_fiscale": cf }), data)
-}
-
 fn both(run: impl Fn(Which, &mut Story<'_>)) {
-    for which in [Which::N, Which::P] {
-        let ente = ente(which);
-        let (texts, hash) = (texts(&ente), hash());
-        run(which, &mut story(&ente, SERVICE, &texts, &hash));
-    }
+    world::both(SERVICE, run);
 }
 
 /// The level of an appointment's confirmation.

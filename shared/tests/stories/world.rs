@@ -124,6 +124,20 @@ pub(crate) fn with(data: Value, more: Value) -> Value {
     Value::Object(all)
 }
 
+/// The data of one person's event.
+pub(crate) fn of(cf: &str, data: Value) -> Value {
+    with(json!({ "codice_fiscale": cf }), data)
+}
+
+/// Tells the story to both kinds of ente.
+pub(crate) fn both(servizio: &str, run: impl Fn(Which, &mut Story<'_>)) {
+    for which in [Which::N, Which::P] {
+        let ente = ente(which);
+        let (texts, hash) = (texts(&ente), hash());
+        run(which, &mut story(&ente, servizio, &texts, &hash));
+    }
+}
+
 /// A story being told.
 pub(crate) struct Story<'a> {
     simulation: Simulation<'a>,

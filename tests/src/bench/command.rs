@@ -33,6 +33,8 @@ pub(super) enum Part {
     Memory,
     /// The calls of several dispatchers on one account of limited calls; only when asked for.
     Quota,
+    /// Events a second that a rebuild puts back into an empty Redis; only when asked for.
+    Rebuild,
 }
 
 /// What to measure.
@@ -84,7 +86,7 @@ impl Plan {
 
     /// Whether a part is asked for.
     pub(super) fn wants(&self, part: Part) -> bool {
-        (self.only.is_empty() && part != Part::Quota) || self.only.contains(&part)
+        (self.only.is_empty() && part != Part::Quota && part != Part::Rebuild) || self.only.contains(&part)
     }
 }
 

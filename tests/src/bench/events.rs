@@ -60,7 +60,8 @@ impl Event {
         };
         Self {
             specversion: "1.0".to_owned(),
-            id: format!("bench-{number:07}"),
+            // As long as the UUID that most publishers send: it is stored with each case.
+            id: format!("9b2f61d0-47ce-4a35-8e1c-{number:012}"),
             source: "urn:promemoria:bench".to_owned(),
             tipo: tipo.to_owned(),
             subject: format!("C{number:07}"),
@@ -100,7 +101,7 @@ pub(super) fn number_in(text: &str) -> Option<u64> {
 }
 
 /// The fiscal code of a person made up for this number: valid, and different for each.
-fn fiscal_code(number: u64) -> String {
+pub(crate) fn fiscal_code(number: u64) -> String {
     const LETTERS: [char; 26] = [
         'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'N', 'O', 'P', 'Q', 'R', 'S', 'T',
         'U', 'V', 'W', 'X', 'Y', 'Z',

@@ -22,3 +22,4 @@ mod system;
 mod table;
 
 pub use command::{Arguments, execute};
+pub(crate) use events::fiscal_code;

@@ -1,6 +1,6 @@
 //! The tables of the report.
 
-use super::measure::{Fire, Latency, Memory, Quota, Relay, median};
+use super::measure::{Fire, Latency, Memory, Quota, Rebuild, Relay, median};
 use super::system::Side;
 use super::table::Table;
 
@@ -164,6 +164,22 @@ pub(super) fn quota_table(run: &Quota) -> Table {
         "Calls are counted as the sandbox sees them: a stalled machine moves some to a later window."
             .to_owned(),
     );
+    table
+}
+
+/// A Redis put back from the journal.
+pub(super) fn rebuild_table(run: &Rebuild) -> Table {
+    let mut table = Table::new(
+        "An empty Redis rebuilt from the journal",
+        ["events", "put back a second", "known a second, when repeated", "slowest script ms"],
+    );
+    table.row(vec![
+        run.events.to_string(),
+        format!("{:.0}", run.rate),
+        format!("{:.0}", run.again),
+        format!("{:.1}", run.slowest_script_ms),
+    ]);
+    table.note("Each event arms four timers, whose announcements are four more lines to read.".to_owned());
     table
 }
 

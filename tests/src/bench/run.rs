@@ -8,7 +8,8 @@ use super::command::{Part, Plan};
 use super::machine;
 use super::measure::{self, median};
 use super::report::{
-    cost_table, fire_table, latency_table, memory_table, of, quota_table, relay_table, service_table,
+    cost_table, fire_table, latency_table, memory_table, of, quota_table, rebuild_table, relay_table,
+    service_table,
 };
 use super::system::{Ground, Side};
 
@@ -61,6 +62,9 @@ async fn measured(ground: &Ground, plan: &Plan) -> anyhow::Result<String> {
     }
     if plan.wants(Part::Quota) {
         say(quota_table(&measure::quota(ground, plan.due).await?).to_string());
+    }
+    if plan.wants(Part::Rebuild) {
+        say(rebuild_table(&measure::rebuild(ground, plan.timers).await?).to_string());
     }
     Ok(report)
 }

@@ -20,6 +20,8 @@ const GRACE: Duration = Duration::from_secs(20);
 /// Everything that a start needs, kept for the next one.
 #[derive(Debug, Clone)]
 pub(super) struct Launch {
+    /// What the command line begins with to run somewhere else: `ip netns exec <name>`, or nothing.
+    pub(super) within: Vec<String>,
     /// The program, by its full path.
     pub(super) program: PathBuf,
     /// Its arguments.
@@ -33,7 +35,14 @@ pub(super) struct Launch {
 impl Launch {
     /// A command with this environment and without settings meant for somebody else's node.
     pub(super) fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = match &self.within[..] {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
         for (name, _) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
             if ["RABBITMQ_", "ERL_", "ERLANG_"].iter().any(|prefix| name_text.starts_with(prefix)) {

@@ -6,13 +6,18 @@
 //! 2. Docker images that are on this machine already (see `tests/images`), never pulled;
 //! 3. the programs of Debian's packages, started as private instances on loopback.
 //!
+//! [`Cluster`] is three RabbitMQ nodes and [`Solos`] are single Redis servers, for what a pair can't show; with a
+//! [`Network`] each stands on a host of its own. Both are always programs of this machine.
+//!
 //! What the fixture started ends with it: processes by their pid, containers by their id, folders.
 //! That holds too when the test process is killed: a watchdog of one shell cleans up after it.
 
+mod cluster;
 mod container;
 mod fixture;
 mod instance;
 mod launch;
+mod network;
 mod options;
 mod ports;
 mod process;
@@ -24,7 +29,9 @@ mod source;
 mod started;
 mod watchdog;
 
+pub use cluster::{Cluster, NODES};
 pub use fixture::{Brokers, Server};
+pub use network::Network;
 pub use options::{Images, Options, Source};
 pub use ports::free_port;
 pub use solo::Solos;

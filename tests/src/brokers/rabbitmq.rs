@@ -1,7 +1,7 @@
 //! A private RabbitMQ node from this machine's programs, for root and for an ordinary user.
 //!
 //! Its Erlang port mapper, cookie, database, log, plugins file and ports are its own, so that it neither
-//! joins nor disturbs a node that the machine runs.
+//! joins nor disturbs a node that the machine runs. Three of them make a `cluster`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,9 +26,21 @@ const MAPPER_START: Duration = Duration::from_secs(20);
 /// The programs that a node needs.
 #[derive(Debug, Clone)]
 pub(super) struct Programs {
-    server: PathBuf,
-    control: PathBuf,
-    port_mapper: PathBuf,
+    pub(super) server: PathBuf,
+    pub(super) control: PathBuf,
+    pub(super) port_mapper: PathBuf,
+}
+
+/// Where a node is and what it is called.
+pub(super) struct Site<'a> {
+    /// `promemoria@localhost`.
+    pub(super) name: &'a str,
+    /// The address it listens on.
+    pub(super) host: &'a str,
+    /// The port of its Erlang port mapper, there.
+    pub(super) mapper_port: u16,
+    /// What command lines begin with to run there.
+    pub(super) within: &'a [String],
 }
 
 impl Programs {
@@ -64,35 +76,15 @@ impl Node {
         watchdog: &Arc<Watchdog>,
     ) -> anyhow::Result<Self> {
         let mapper_port = free_port()?;
-        let environment = write_files(folder, mapper_port).context("cannot lay out RabbitMQ's folder")?;
-        fs::write(folder.join("rabbitmq.conf"), format!("{}{more}", configuration(port)))?;
-        let port_mapper = Launch {
-            program: programs.port_mapper,
-            arguments: ["-address", "127.0.0.1", "-port", &mapper_port.to_string()]
-                .map(str::to_owned)
-                .to_vec(),
-            environment: Vec::new(),
-            log: folder.join("epmd.log"),
-        };
-        let server = Launch {
-            program: programs.server,
-            arguments: Vec::new(),
-            environment,
-            log: folder.join("server.log"),
-        };
-        let port_mapper = LocalServer::start_new(port_mapper, watchdog)?;
-        // A node that finds no port mapper gives up: none may start one of its own, see `write_files`.
-        accepts_connections(mapper_port).await.context("Erlang's port mapper")?;
+        let site = Site { name: "promemoria@localhost", host: "127.0.0.1", mapper_port, within: &[] };
+        let server = server(&programs, folder, &site, &format!("{}{more}", configuration(&site, port)))?;
+        let port_mapper = port_mapper(&programs, folder, &site, watchdog).await?;
         Ok(Self { port_mapper, server: LocalServer::start_new(server, watchdog)?, control: programs.control })
     }
 
     /// Runs `rabbitmqctl` against this node.
     pub(super) async fn control(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let mut command = tokio::process::Command::from(self.server.launch.command(&self.control));
-        let output = command.args(arguments).output().await.context("cannot run rabbitmqctl")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(output.status.success(), "rabbitmqctl {}: {}", arguments[0], said.trim());
-        Ok(())
+        control(&self.server.launch, &self.control, arguments).await.map(drop)
     }
 
     /// Ends the broker, then its port mapper.
@@ -107,36 +99,88 @@ impl Node {
     }
 }
 
+/// How a node is started, with its files laid out in `folder`.
+pub(super) fn server(
+    programs: &Programs,
+    folder: &Path,
+    site: &Site<'_>,
+    configuration: &str,
+) -> anyhow::Result<Launch> {
+    let environment = write_files(folder, site).context("cannot lay out RabbitMQ's folder")?;
+    fs::write(folder.join("rabbitmq.conf"), configuration)?;
+    Ok(Launch {
+        within: site.within.to_vec(),
+        program: programs.server.clone(),
+        arguments: Vec::new(),
+        environment,
+        log: folder.join("server.log"),
+    })
+}
+
+/// Starts a port mapper and waits until it listens: a node that finds none gives up, since none may start
+/// one of its own, see `write_files`.
+pub(super) async fn port_mapper(
+    programs: &Programs,
+    folder: &Path,
+    site: &Site<'_>,
+    watchdog: &Arc<Watchdog>,
+) -> anyhow::Result<LocalServer> {
+    let port = site.mapper_port.to_string();
+    let launch = Launch {
+        within: site.within.to_vec(),
+        program: programs.port_mapper.clone(),
+        arguments: ["-address", site.host, "-port", &port].map(str::to_owned).to_vec(),
+        environment: Vec::new(),
+        log: folder.join("epmd.log"),
+    };
+    let mapper = LocalServer::start_new(launch, watchdog)?;
+    accepts_connections(site.host, site.mapper_port).await.context("Erlang's port mapper")?;
+    Ok(mapper)
+}
+
+/// Runs `rabbitmqctl` with a node's environment; returns what it prints.
+pub(super) async fn control(node: &Launch, program: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+    let mut command = tokio::process::Command::from(node.command(program));
+    let output = command.args(arguments).output().await.context("cannot run rabbitmqctl")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(output.status.success(), "rabbitmqctl {}: {}", arguments[0], said.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 /// Waits until something listens on the port.
-async fn accepts_connections(port: u16) -> anyhow::Result<()> {
+async fn accepts_connections(host: &str, port: u16) -> anyhow::Result<()> {
     let deadline = Instant::now() + MAPPER_START;
-    while let Err(error) = TcpStream::connect(("127.0.0.1", port)).await {
-        anyhow::ensure!(Instant::now() < deadline, "nothing listens on 127.0.0.1:{port}: {error}");
+    while let Err(error) = TcpStream::connect((host, port)).await {
+        anyhow::ensure!(Instant::now() < deadline, "nothing listens on {host}:{port}: {error}");
         sleep(Duration::from_millis(10)).await;
     }
     Ok(())
 }
 
 /// Lays out the node's folder and returns the environment that points to it.
-fn write_files(folder: &Path, mapper_port: u16) -> anyhow::Result<Vec<(&'static str, String)>> {
+fn write_files(folder: &Path, site: &Site<'_>) -> anyhow::Result<Vec<(&'static str, String)>> {
     for name in ["home", "database", "log", "plugins"] {
         fs::create_dir_all(folder.join(name))?;
     }
     fs::write(folder.join("environment"), "")?;
     fs::write(folder.join("enabled_plugins"), "[].\n")?;
     let inside = |name: &str| folder.join(name).display().to_string();
+    let interface = format!("-kernel inet_dist_use_interface {{{}}}", site.host.replace('.', ","));
+    // A name whose host is an address is a long one.
+    let is_long = site.name.contains('.').to_string();
     Ok(vec![
         ("HOME", inside("home")),
-        ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
-        ("ERL_EPMD_PORT", mapper_port.to_string()),
+        ("ERL_EPMD_ADDRESS", site.host.to_owned()),
+        ("ERL_EPMD_PORT", site.mapper_port.to_string()),
         // By default every Erlang program, `rabbitmqctl` too, starts a missing port mapper as a daemon that
         // nobody would end.
         ("ERL_FLAGS", "-start_epmd false".to_owned()),
         // `rabbitmqctl` runs in the caller's folder and would leave a dump there when its node is gone.
         ("ERL_CRASH_DUMP_SECONDS", "0".to_owned()),
-        ("RABBITMQ_NODENAME", "promemoria@localhost".to_owned()),
+        ("RABBITMQ_NODENAME", site.name.to_owned()),
+        ("RABBITMQ_USE_LONGNAME", is_long),
         ("RABBITMQ_DIST_PORT", free_port()?.to_string()),
-        ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}".to_owned()),
+        ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", interface),
         ("RABBITMQ_CONF_ENV_FILE", inside("environment")),
         ("RABBITMQ_CONFIG_FILE", inside("rabbitmq.conf")),
         ("RABBITMQ_ADVANCED_CONFIG_FILE", inside("advanced.config")),
@@ -150,9 +194,10 @@ fn write_files(folder: &Path, mapper_port: u16) -> anyhow::Result<Vec<(&'static 
 
 /// `log.console`: the output is our log file. The free space limit is RabbitMQ's own default of 50 MB,
 /// written down because some distributions raise it.
-fn configuration(port: u16) -> String {
+pub(super) fn configuration(site: &Site<'_>, port: u16) -> String {
+    let host = site.host;
     format!(
-        "listeners.tcp.local = 127.0.0.1:{port}\n\
+        "listeners.tcp.local = {host}:{port}\n\
          loopback_users.guest = true\n\
          log.console = true\n\
          log.console.level = info\n\

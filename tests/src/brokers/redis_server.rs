@@ -47,6 +47,12 @@ pub(super) fn start(
     ] {
         arguments.extend([name.to_owned(), value]);
     }
-    let launch = Launch { program, arguments, environment: Vec::new(), log: folder.join("server.log") };
+    let launch = Launch {
+        within: Vec::new(),
+        program,
+        arguments,
+        environment: Vec::new(),
+        log: folder.join("server.log"),
+    };
     LocalServer::start_new(launch, watchdog)
 }

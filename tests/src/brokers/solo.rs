@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::launch::{Launch, LocalServer};
+use super::network::Network;
 use super::ports::free_port;
 use super::redis_server;
 use super::watchdog::{Charge, Watchdog};
@@ -39,6 +40,14 @@ impl Solos {
         Ok(Self { servers: Vec::new(), ports: Vec::new(), folder, watchdog })
     }
 
+    /// A network for the servers, with so many hosts.
+    ///
+    /// # Errors
+    /// See [`Network::is_possible`].
+    pub fn network(&self, hosts: u8) -> anyhow::Result<Network> {
+        Network::of(hosts, &self.watchdog)
+    }
+
     /// Where files for the servers may lie.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -51,20 +60,36 @@ impl Solos {
     /// # Errors
     /// There is no such program, or it ends by itself.
     pub async fn start(&mut self, port_argument: &str, arguments: &[&str]) -> anyhow::Result<u16> {
+        self.start_on(None, port_argument, arguments).await
+    }
+
+    /// The same on a host of a network, where it listens on the host's address.
+    ///
+    /// # Errors
+    /// As [`Solos::start`].
+    pub async fn start_on(
+        &mut self,
+        place: Option<(&Network, usize)>,
+        port_argument: &str,
+        arguments: &[&str],
+    ) -> anyhow::Result<u16> {
+        let host = place.map_or(std::net::Ipv4Addr::LOCALHOST, |(network, host)| network.address(host));
+        let host = host.to_string();
         let (port, folder) = (free_port()?, self.folder.path().join(self.servers.len().to_string()));
         std::fs::create_dir_all(&folder)?;
         let program = redis_server::find().context("neither redis-server nor valkey-server is on PATH")?;
         let mut all = arguments.to_vec();
         let (number, dir) = (port.to_string(), folder.display().to_string());
-        all.extend([port_argument, &number, "--bind", "127.0.0.1", "--dir", &dir]);
+        all.extend([port_argument, &number, "--bind", &host, "--dir", &dir]);
         let launch = Launch {
+            within: place.map(|(network, host)| network.on(host)).unwrap_or_default(),
             program,
             arguments: all.into_iter().map(str::to_owned).collect(),
             environment: Vec::new(),
             log: folder.join("server.log"),
         };
         let mut server = LocalServer::start_new(launch, &self.watchdog)?;
-        listens(port, &mut server).await?;
+        listens(&host, port, &mut server).await?;
         self.servers.push(server);
         self.ports.push(port);
         Ok(port)
@@ -100,9 +125,9 @@ impl Solos {
     }
 }
 
-async fn listens(port: u16, server: &mut LocalServer) -> anyhow::Result<()> {
+async fn listens(host: &str, port: u16, server: &mut LocalServer) -> anyhow::Result<()> {
     let deadline = Instant::now() + START;
-    while let Err(error) = TcpStream::connect(("127.0.0.1", port)).await {
+    while let Err(error) = TcpStream::connect((host, port)).await {
         let ended = server.failure()?;
         let log = server.launch.log_tail(10);
         anyhow::ensure!(ended.is_none() && Instant::now() < deadline, "redis: {error}; {ended:?}\n{log}");

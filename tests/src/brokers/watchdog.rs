@@ -15,18 +15,20 @@ use anyhow::Context as _;
 /// Signals of the terminal are ignored: on Ctrl-C the owner decides, and the pipe tells.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
-groups= containers= folder=
+groups= containers= spaces= folder=
 while read -r verb what; do
     case $verb in
     group) groups="$groups $what" ;;
     ended) groups=$(for group in $groups; do [ "$group" = "$what" ] || printf '%s ' "$group"; done) ;;
     container) containers="$containers $what" ;;
+    namespace) spaces="$spaces $what" ;;
     folder) folder=$what ;;
     done) exit 0 ;;
     esac
 done
 for group in $groups; do kill -s KILL -- "-$group"; done
 for container in $containers; do docker rm --force --volumes "$container"; done
+for space in $spaces; do ip netns del "$space"; done
 if [ -n "$folder" ]; then rm -rf -- "$folder" || { sleep 1; rm -rf -- "$folder"; }; fi
 "#;
 
@@ -36,6 +38,8 @@ pub(super) enum Charge<'a> {
     Group(u32),
     /// A container, by its id.
     Container(&'a str),
+    /// A network namespace, by its name.
+    Namespace(&'a str),
     /// A folder with everything in it.
     Folder(&'a str),
 }
@@ -45,6 +49,7 @@ impl fmt::Display for Charge<'_> {
         match self {
             Self::Group(pid) => write!(f, "group {pid}"),
             Self::Container(id) => write!(f, "container {id}"),
+            Self::Namespace(name) => write!(f, "namespace {name}"),
             Self::Folder(path) => write!(f, "folder {path}"),
         }
     }

@@ -36,8 +36,19 @@ struct Member {
 impl Crew {
     /// Starts the sandbox, and no service yet. `everybody` is in the environment of every service.
     pub(super) async fn muster(ground: &Ground, enti: &Enti, everybody: Environment) -> anyhow::Result<Self> {
+        Self::muster_on(ground, enti, everybody, None).await
+    }
+
+    /// The same with a sandbox on that port.
+    pub(super) async fn muster_on(
+        ground: &Ground,
+        enti: &Enti,
+        everybody: Environment,
+        io_port: Option<u16>,
+    ) -> anyhow::Result<Self> {
         let dir = tempfile::Builder::new().prefix("promemoria-chaos").tempdir()?;
-        let ports = Ports::free()?;
+        let mut ports = Ports::free()?;
+        ports.sandbox = io_port.unwrap_or(ports.sandbox);
         settings::write(dir.path(), (&ground.amqp_url, &ground.redis_url), ports, enti)?;
         let ground = ground.clone();
         let mut crew = Self { ground, ports, sandbox: None, members: Vec::new(), everybody, dir };
@@ -75,6 +86,18 @@ impl Crew {
         Ok(())
     }
 
+    /// Waits until the process that was started last is ready, whatever the others are.
+    pub(super) async fn wait_newest_ready(&mut self) -> anyhow::Result<()> {
+        let newest = self.members.last_mut().context("nobody runs")?;
+        newest.process.wait_ready(newest.port, STEP).await
+    }
+
+    /// The exit code of the process that was started last, once it has ended by itself.
+    pub(super) async fn newest_ended(&mut self) -> anyhow::Result<Option<i32>> {
+        let mut newest = self.members.pop().context("nobody runs")?;
+        Ok(newest.process.ended(STEP).await?.code())
+    }
+
     /// Waits until a process of the service came to the crash point it was given, and is gone.
     pub(super) async fn wait_crashed(&mut self, service: &str) -> anyhow::Result<()> {
         let mut member = self.dismiss(service)?;
@@ -82,6 +105,13 @@ impl Crew {
         anyhow::ensure!(status.code().is_none(), "{service} ended by itself with {status}");
         anyhow::ensure!(self.log_of(service).contains("crash point "), "{service} came to no crash point");
         Ok(())
+    }
+
+    /// Waits until a process of the service has ended by itself; returns its exit code and the service's log.
+    pub(super) async fn wait_refused(&mut self, service: &str) -> anyhow::Result<(Option<i32>, String)> {
+        let mut member = self.dismiss(service)?;
+        let status = member.process.ended(STEP).await?;
+        Ok((status.code(), self.log_of(service)))
     }
 
     /// SIGKILL to the oldest process of a service.
@@ -136,6 +166,27 @@ impl Crew {
         sandbox.wait_ready(self.ports.sandbox, STEP).await?;
         self.sandbox = Some(sandbox);
         Ok(())
+    }
+
+    /// Disarms every fault of the sandbox.
+    pub(super) async fn clear_faults(&self) -> anyhow::Result<()> {
+        let url = format!("http://127.0.0.1:{}/sandbox/faults", self.ports.sandbox);
+        crate::fleet::client::http_client()?.delete(url).send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// How many different messages the sandbox was sent, and how many copies of them.
+    pub(super) async fn sandbox_count(&self) -> anyhow::Result<(usize, usize)> {
+        let url = format!("http://127.0.0.1:{}/sandbox/count", self.ports.sandbox);
+        let count: serde_json::Value =
+            crate::fleet::client::http_client()?.get(url).send().await?.error_for_status()?.json().await?;
+        let number = |name: &str| count[name].as_u64().and_then(|number| usize::try_from(number).ok());
+        Ok((number("unique").context("a count")?, number("duplicates").context("a count")?))
+    }
+
+    /// The folder of the enti.
+    pub(super) fn enti_dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("enti")
     }
 
     /// The metrics of every service that answers.

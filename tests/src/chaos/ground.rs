@@ -1,11 +1,12 @@
 //! What a row stands on: brokers of its own, or a virtual host and a database of shared ones.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use shared::broker::topology;
 
-use crate::brokers::Brokers;
+use crate::brokers::{Brokers, Cluster};
 use crate::fleet::Binaries;
 
 /// What a row stands on.
@@ -15,6 +16,8 @@ pub struct Ground {
     pub(super) brokers: Arc<Brokers>,
     /// Its virtual host.
     pub(super) amqp_url: String,
+    /// The same on the other nodes of a cluster.
+    pub(super) more_amqp: Vec<String>,
     /// Its database.
     pub(super) redis_url: String,
     /// The fleet's test build.
@@ -29,23 +32,52 @@ impl Ground {
             _ => brokers.vhost(&format!("lane-{lane}")).await?,
         };
         let redis_url = brokers.redis_db(lane)?;
-        Ok(Self { brokers: Arc::clone(brokers), amqp_url, redis_url, binaries: binaries.clone() })
+        Ok(Self {
+            brokers: Arc::clone(brokers),
+            amqp_url,
+            more_amqp: Vec::new(),
+            redis_url,
+            binaries: binaries.clone(),
+        })
+    }
+
+    /// The same with a cluster in the place of the shared broker.
+    pub(super) fn on_cluster(mut self, cluster: &Cluster) -> Self {
+        let mut urls = cluster.urls().into_iter();
+        self.amqp_url = urls.next().unwrap_or_default();
+        self.more_amqp = urls.collect();
+        self
+    }
+
+    /// Every address of its virtual host, the first one first.
+    pub(super) fn amqp_urls(&self) -> Vec<String> {
+        std::iter::once(&self.amqp_url).chain(&self.more_amqp).cloned().collect()
     }
 
     /// A connection to its database.
     pub(super) async fn redis(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
+        // The library's own half second is short for a look at many keys on a machine that does other things too.
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(LOOK));
         redis::Client::open(self.redis_url.as_str())?
-            .get_multiplexed_async_connection()
+            .get_multiplexed_async_connection_with_config(&config)
             .await
             .context("the store does not answer")
     }
 
     /// A channel on its virtual host.
     pub(super) async fn amqp(&self) -> anyhow::Result<(lapin::Connection, lapin::Channel)> {
-        let properties = lapin::ConnectionProperties::default();
-        let connection = lapin::Connection::connect(&self.amqp_url, properties).await?;
-        let channel = connection.create_channel().await?;
-        Ok((connection, channel))
+        let mut refusal = None;
+        for url in self.amqp_urls() {
+            let properties = lapin::ConnectionProperties::default();
+            match lapin::Connection::connect(&url, properties).await {
+                Ok(connection) => {
+                    let channel = connection.create_channel().await?;
+                    return Ok((connection, channel));
+                }
+                Err(error) => refusal = Some(error),
+            }
+        }
+        Err(refusal.map_or_else(|| anyhow::anyhow!("no broker"), Into::into))
     }
 
     /// Leaves nothing of the row before: no queue, no stream of the journal, no key.
@@ -67,6 +99,9 @@ impl Ground {
         Ok(authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_owned())
     }
 }
+
+/// How long a look at the database may take.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// Every queue of the fleet.
 pub(super) const QUEUES: [&str; 6] = [

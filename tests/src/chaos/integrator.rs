@@ -32,18 +32,20 @@ struct Link {
 
 /// An integrator.
 pub(super) struct Integrator {
-    amqp_url: String,
+    /// The nodes of its broker; the first is tried first.
+    amqp_urls: Vec<String>,
     link: Option<Link>,
     told: HashSet<String>,
 }
 
 impl Integrator {
     /// One with an empty queue. The exchanges must be there: the services declare them.
-    pub(super) async fn start(amqp_url: &str) -> anyhow::Result<Self> {
-        let mut integrator = Self { amqp_url: amqp_url.to_owned(), link: None, told: HashSet::new() };
-        let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
+    pub(super) async fn start(amqp_urls: Vec<String>) -> anyhow::Result<Self> {
+        let first = amqp_urls.first().context("a broker's address")?;
+        let connection = Connection::connect(first, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         channel.queue_delete(QUEUE.into(), QueueDeleteOptions::default()).await?;
+        let mut integrator = Self { amqp_urls, link: None, told: HashSet::new() };
         integrator.linked(Instant::now() + STEP).await?;
         Ok(integrator)
     }
@@ -51,7 +53,11 @@ impl Integrator {
     /// The connection, made again if it is gone.
     async fn linked(&mut self, deadline: Instant) -> anyhow::Result<&mut Link> {
         while self.link.is_none() {
-            match timeout(Duration::from_secs(5), link(&self.amqp_url)).await {
+            let tried = timeout(Duration::from_secs(5), link(&self.amqp_urls[0])).await;
+            if !matches!(tried, Ok(Ok(_))) {
+                self.amqp_urls.rotate_left(1);
+            }
+            match tried {
                 Ok(Ok(link)) => self.link = Some(link),
                 Ok(Err(error)) if Instant::now() >= deadline => return Err(error),
                 Err(_) if Instant::now() >= deadline => anyhow::bail!("the broker does not answer"),
@@ -59,6 +65,25 @@ impl Integrator {
             }
         }
         self.link.as_mut().context("a connection")
+    }
+
+    /// Connects to the next node from now on.
+    pub(super) fn elsewhere(&mut self) {
+        self.link = None;
+        self.amqp_urls.rotate_left(1);
+    }
+
+    /// Whether the broker confirms an event within `limit`; it is offered once.
+    pub(super) async fn is_taken(&mut self, routing_key: &str, body: &[u8], limit: Duration) -> bool {
+        let offered = async {
+            let channel = self.linked(Instant::now() + limit).await?.channel.clone();
+            offer(&channel, routing_key, body).await
+        };
+        let taken = matches!(timeout(limit, offered).await, Ok(Ok(())));
+        if !taken {
+            self.link = None;
+        }
+        taken
     }
 
     /// Publishes until it is confirmed; each try is persistent and mandatory.
@@ -140,9 +165,14 @@ async fn link(amqp_url: &str) -> anyhow::Result<Link> {
 }
 
 async fn offer(channel: &Channel, routing_key: &str, body: &[u8]) -> anyhow::Result<()> {
-    let properties = BasicProperties::default()
+    let id = serde_json::from_slice::<Value>(body).map(|event| event["id"].as_str().map(str::to_owned));
+    let mut properties = BasicProperties::default()
         .with_delivery_mode(2)
         .with_content_type("application/cloudevents+json".into());
+    // By it even a refusal of what nobody could read names the event.
+    if let Ok(Some(id)) = id {
+        properties = properties.with_message_id(id.into());
+    }
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let exchange = "promemoria.events".into();
     let confirm = channel.basic_publish(exchange, routing_key.into(), options, body, properties).await?;

@@ -2,7 +2,8 @@
 //! was sent with what was published, told and stored.
 //!
 //! - [`matrix`]: the rows, each with its injection and what it must show.
-//! - `trial` is one run of a fleet under a fault, `crew` its processes, `proxy` its cables.
+//! - `trial` is one run of a fleet under a fault, `crew` its processes, `proxy` its cables, `gate` its
+//!   certificates.
 //! - `book` is what was published and told, `checker` holds the invariants against the sandbox's messages.
 //! - [`result`]: what is written down, and the page made of it.
 //!
@@ -12,6 +13,7 @@ mod book;
 mod checker;
 mod crew;
 mod dice;
+mod gate;
 mod ground;
 mod integrator;
 pub mod matrix;

@@ -25,7 +25,12 @@ pub struct Flow {
     pub slice: usize,
     /// Bytes a second; 0 is as fast as it goes.
     pub bandwidth: usize,
+    /// One piece in so many is lost on its way and sent again after [`SENT_AGAIN`]; 0 loses none.
+    pub loses: usize,
 }
+
+/// What a lost packet costs on a way of 200 ms: TCP's first retransmission timeout is a second (RFC 6298).
+pub const SENT_AGAIN: Duration = Duration::from_secs(1);
 
 /// How a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +145,7 @@ async fn pump(
     answers: bool,
 ) {
     let mut buffer = vec![0; 16 * 1024];
+    let mut pieces = 0_usize;
     let ending = loop {
         let now = *cable.borrow_and_update();
         let most = match now {
@@ -162,6 +168,10 @@ async fn pump(
             // What cannot be written is lost, as it is meant to be.
             drop(writer.write_all(&buffer[..count.min(most)]).await);
             break end;
+        }
+        pieces += 1;
+        if matches!(now, Cable::Pass(flow) if flow.loses > 0 && pieces.is_multiple_of(flow.loses)) {
+            sleep(SENT_AGAIN).await;
         }
         if !pass(&mut writer, &buffer[..count], &mut cable, answers).await {
             break End::Fin;

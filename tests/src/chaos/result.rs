@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::matrix::{Kind, matrix};
+use super::matrix::matrix;
 use crate::fleet::project_root;
 
 /// What became of the events of a row, in the words of Jepsen's queue checker.
@@ -55,12 +55,11 @@ pub enum Verdict {
     Held,
     /// It did not.
     Broken,
-    /// Another test holds it; it was not run with the matrix.
-    TestedApart,
-    /// The row has no injection yet.
-    NotYet,
-    /// It cannot be injected here.
+    /// It cannot be injected on this machine.
     NotHere,
+    /// It was not run yet.
+    #[serde(alias = "NotYet", alias = "TestedApart")]
+    NotRun,
 }
 
 /// One row as it went.
@@ -74,6 +73,9 @@ pub struct Finding {
     pub verdict: Verdict,
     /// How long the row took, seconds.
     pub seconds: u64,
+    /// When it ended, `2026-11-22T10:00:00Z`; empty in results of before this was kept.
+    #[serde(default)]
+    pub at: String,
     /// The checker's counts, where it ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub report: Option<Report>,
@@ -147,38 +149,40 @@ impl Outcome {
         let count = |verdict| self.findings.iter().filter(|f| f.verdict == verdict).count();
         let mut page = INTRODUCTION.to_owned();
         let last = format!(
-            "\nLast run: {}, {}. {} rows held, {} broke, {} are tested apart, {} have no injection yet, {} cannot be injected on one machine.\n\n",
+            "\nLast run: {}, {}. {} rows held, {} broke, {} cannot be injected on that machine, {} were not run.\n\n",
             self.day,
             self.brokers,
             count(Verdict::Held),
             count(Verdict::Broken),
-            count(Verdict::TestedApart),
-            count(Verdict::NotYet),
-            count(Verdict::NotHere)
+            count(Verdict::NotHere),
+            count(Verdict::NotRun)
         );
         page.push_str(&last);
         page.push_str("| row | fault | injected | must hold | seen | verdict |\n| --- | --- | --- | --- | --- | --- |\n");
         for row in matrix() {
             let Some(finding) = self.findings.iter().find(|finding| finding.id == row.id) else { continue };
-            let (seen, verdict) = told(finding, &row.kind);
-            let cells = [row.id, row.fault, row.injected, row.wanted, &seen, verdict];
+            let (seen, verdict) = (seen(finding), self.verdict(finding));
+            let cells = [row.id, row.fault, row.injected, row.wanted, &seen, &verdict];
             let cells: Vec<String> =
                 cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
             page.extend(["| ", &cells.join(" | "), " |\n"]);
         }
         page
     }
-}
 
-fn told(finding: &Finding, kind: &Kind) -> (String, &'static str) {
-    match (finding.verdict, kind) {
-        (Verdict::TestedApart, Kind::TestedIn(test)) => (format!("held by the test {test}"), "tested apart"),
-        (Verdict::NotYet, Kind::NotYet(why)) => ((*why).to_owned(), "not yet"),
-        (Verdict::NotHere, Kind::NotHere(why)) => ((*why).to_owned(), "not here"),
-        (Verdict::Held, _) => (seen(finding), "held"),
-        (Verdict::Broken, _) => (seen(finding), "**broken**"),
-        // The table changed since the run.
-        _ => (finding.seen.clone(), "not run since it changed"),
+    /// A verdict in words, with its day where that is not the last run's.
+    fn verdict(&self, finding: &Finding) -> String {
+        let word = match finding.verdict {
+            Verdict::Held => "held",
+            Verdict::Broken => "**broken**",
+            Verdict::NotHere => "not here",
+            Verdict::NotRun => "not run",
+        };
+        match finding.at.split_once('T') {
+            Some((day, _)) if day == self.day => word.to_owned(),
+            Some((day, _)) => format!("{word}, {day}"),
+            None => format!("{word}, in a run before"),
+        }
     }
 }
 

@@ -5,12 +5,13 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
+use chrono::SecondsFormat;
 use futures_util::future::join_all;
 use shared::clock::Clock;
 use tokio::time::Instant;
 
 use super::ground::Ground;
-use super::matrix::{Kind, Needs, Row, matrix};
+use super::matrix::{Needs, Row, matrix};
 use super::result::{Finding, Outcome, Verdict};
 use crate::brokers::{Brokers, Options};
 use crate::fleet::Binaries;
@@ -33,7 +34,7 @@ pub enum Half {
 impl Half {
     fn takes(&self, row: &Row) -> bool {
         match self {
-            Self::Quick => matches!(row.kind, Kind::Run { quick: true, .. }),
+            Self::Quick => row.quick,
             Self::All => true,
             Self::Named(names) => names.iter().any(|name| name == row.id),
         }
@@ -46,17 +47,15 @@ impl Half {
 /// Brokers cannot be had. A row that breaks is a finding.
 pub async fn run(binaries: &Binaries, half: &Half) -> anyhow::Result<Outcome> {
     let rows: Vec<Row> = matrix().into_iter().filter(|row| half.takes(row)).collect();
-    let needs = |row: &Row, wanted| matches!(row.kind, Kind::Run { needs, .. } if needs == wanted);
     let brokers = Arc::new(Brokers::start(&Options::from_env()?).await?);
     let versions = brokers.versions();
     let named = format!("{} and {}", versions.0, versions.1);
     let mut findings =
-        side_by_side(&brokers, binaries, rows.iter().filter(|row| needs(row, Needs::Lane))).await?;
+        side_by_side(&brokers, binaries, rows.iter().filter(|row| row.needs == Needs::Lane)).await?;
     let ground = Ground::lane(&brokers, binaries, 0).await?;
-    for row in rows.iter().filter(|row| needs(row, Needs::Alone)) {
+    for row in rows.iter().filter(|row| row.needs == Needs::Alone) {
         findings.push(one(row, &ground).await);
     }
-    findings.extend(rows.iter().filter_map(unrun));
     brokers.shutdown().await?;
     findings.sort_by(|a, b| a.id.cmp(&b.id));
     let day = Clock::system().now().format("%Y-%m-%d").to_string();
@@ -87,29 +86,22 @@ async fn side_by_side(
 
 async fn one(row: &Row, ground: &Ground) -> Finding {
     let begun = Instant::now();
-    let Kind::Run { run, .. } = &row.kind else { return not_run(row) };
-    let ended = run(ground.clone()).await.with_context(|| format!("{} {}", row.id, row.fault));
+    if let Err(why) = (row.possible)() {
+        return finding(row, why, Verdict::NotHere);
+    }
+    let ended = (row.run)(ground.clone()).await.with_context(|| format!("{} {}", row.id, row.fault));
     let seconds = begun.elapsed().as_secs();
     let (seen, verdict, report) = match ended {
         Ok(seen) => (seen.words, Verdict::Held, seen.report),
         Err(error) => (format!("{error:#}"), Verdict::Broken, None),
     };
     say(&format!("{:<4} {verdict:?} in {seconds} s: {seen}", row.id));
-    Finding { id: row.id.to_owned(), seen, verdict, seconds, report }
+    Finding { seconds, report, ..finding(row, seen, verdict) }
 }
 
-fn unrun(row: &Row) -> Option<Finding> {
-    (!matches!(row.kind, Kind::Run { .. })).then(|| not_run(row))
-}
-
-fn not_run(row: &Row) -> Finding {
-    let (verdict, why) = match row.kind {
-        Kind::NotHere(why) => (Verdict::NotHere, why),
-        Kind::TestedIn(test) => (Verdict::TestedApart, test),
-        Kind::NotYet(why) => (Verdict::NotYet, why),
-        Kind::Run { .. } => (Verdict::NotYet, "not run"),
-    };
-    Finding { id: row.id.to_owned(), seen: why.to_owned(), verdict, seconds: 0, report: None }
+fn finding(row: &Row, seen: String, verdict: Verdict) -> Finding {
+    let at = Clock::system().now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    Finding { id: row.id.to_owned(), seen, verdict, seconds: 0, at, report: None }
 }
 
 fn say(line: &str) {

@@ -9,7 +9,7 @@ use jsonschema::Validator;
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions,
 };
-use lapin::types::{FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer};
 use serde_json::Value;
 use shared::domain::outcome::{OUTCOME_TYPES, outcome_schema};
@@ -20,6 +20,8 @@ pub struct Client {
     channel: Channel,
     outcomes: Consumer,
     seen: HashSet<String>,
+    /// Trace context in the header of each outcome, by its id.
+    traces: HashMap<String, String>,
     schemas: HashMap<&'static str, Validator>,
     _connection: Connection,
 }
@@ -49,7 +51,14 @@ impl Client {
         let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
         let outcomes = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
         let schemas = schemas()?;
-        Ok(Self { channel, outcomes, seen: HashSet::new(), schemas, _connection: connection })
+        Ok(Self {
+            channel,
+            outcomes,
+            seen: HashSet::new(),
+            traces: HashMap::new(),
+            schemas,
+            _connection: connection,
+        })
     }
 
     /// Publishes a body as an integrator should: persistent, mandatory, confirmed.
@@ -57,8 +66,26 @@ impl Client {
     /// # Errors
     /// It was not confirmed, or came back.
     pub async fn publish(&self, routing_key: &str, body: &[u8]) -> anyhow::Result<()> {
+        self.publish_traced(routing_key, body, None).await
+    }
+
+    /// The same, with a trace context in the header.
+    ///
+    /// # Errors
+    /// As [`Client::publish`].
+    pub async fn publish_traced(
+        &self,
+        routing_key: &str,
+        body: &[u8],
+        traceparent: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let mut headers = FieldTable::default();
+        if let Some(traceparent) = traceparent {
+            headers.insert("traceparent".into(), AMQPValue::LongString(traceparent.into()));
+        }
         let properties = BasicProperties::default()
             .with_delivery_mode(2)
+            .with_headers(headers)
             .with_content_type("application/cloudevents+json".into());
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let confirm = self
@@ -101,11 +128,21 @@ impl Client {
             let outcome: Value = serde_json::from_slice(&delivery.data)?;
             self.check(&outcome)?;
             let id = outcome["id"].as_str().unwrap_or_default().to_owned();
+            let headers = delivery.properties.headers().as_ref();
+            if let Some(AMQPValue::LongString(trace)) = headers.and_then(|it| it.inner().get("traceparent")) {
+                self.traces.insert(id.clone(), trace.to_string());
+            }
             if self.seen.insert(id) {
                 return Ok(Some(outcome));
             }
         }
         Ok(None)
+    }
+
+    /// The trace context in the header of an outcome that came.
+    #[must_use]
+    pub fn trace_of(&self, outcome: &Value) -> Option<&str> {
+        self.traces.get(outcome["id"].as_str()?).map(String::as_str)
     }
 
     /// Collects outcomes until `enough` says so.

@@ -21,11 +21,19 @@ pub struct Enti {
     pub in_doubt: &'static str,
     /// Ask IO what became of each message.
     pub track_status: bool,
+    /// More of the settings file, whole tables.
+    pub more: String,
 }
 
 impl Default for Enti {
     fn default() -> Self {
-        Self { calls_per_5s: 0, one_account: false, in_doubt: "hold", track_status: true }
+        Self {
+            calls_per_5s: 0,
+            one_account: false,
+            in_doubt: "hold",
+            track_status: true,
+            more: String::new(),
+        }
     }
 }
 
@@ -99,7 +107,7 @@ pub(crate) fn write(
         "enti_dir = \"enti\"\ncatalogue_dir = \"{}\"\n\n[amqp]\nurl = \"{}\"\n\n[redis]\nurl = \"{}\"\n\n\
          [io]\nbase_url = \"http://127.0.0.1:{}/api/v1\"\nin_doubt = \"{}\"\ntrack_status = {}\nrequest_timeout = \"3s\"\n\n\
          [scheduler]\nbind = \"127.0.0.1:{}\"\n\n[renderer]\nbind = \"127.0.0.1:{}\"\n\n[dispatcher]\nbind = \"127.0.0.1:{}\"\n\n\
-         [privacy]\nrecipient_hash_key = \"{HASH_KEY}\"\n\n[sandbox]\nbind = \"127.0.0.1:{}\"\n\n{accounts}",
+         [privacy]\nrecipient_hash_key = \"{HASH_KEY}\"\n\n[log]\nlevel = \"debug\"\n\n[sandbox]\nbind = \"127.0.0.1:{}\"\n\n{accounts}{}",
         root.join("shared/catalogue").display(),
         amqp_url,
         redis_url,
@@ -110,6 +118,7 @@ pub(crate) fn write(
         ports.renderer,
         ports.dispatcher,
         ports.sandbox,
+        enti.more,
     );
     std::fs::write(dir.join("fleet.toml"), settings).context("the settings cannot be written")
 }

@@ -1,14 +1,17 @@
 //! The fleet end to end: real processes, real RabbitMQ, real Redis, the sandbox in the place of IO.
 
 mod chaos;
+mod conservation;
 mod doubts;
 mod examples;
 mod faults;
 mod journal;
+mod queues;
 mod quota;
 mod retention;
 mod spine;
 mod stories;
+mod traces;
 
 use tests::fleet::Binaries;
 

@@ -1,7 +1,6 @@
 //! The adapters on real RabbitMQ and Redis servers, and what only those can do to them.
 #![expect(clippy::unwrap_used, reason = "what fails in a test's fixture fails the test")]
 
-mod certificates;
 mod messages;
 mod permissions;
 mod poison;
@@ -10,6 +9,7 @@ mod quota;
 mod rabbitmq;
 mod rabbitmq_faults;
 mod redis;
+mod releases;
 mod store;
 mod tls;
 

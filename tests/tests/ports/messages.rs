@@ -39,6 +39,7 @@ enum Step {
     LeaseEnded,
     Fenced(u32, &'static str),
     Settled(u32, Outcome),
+    TurnedBack(u32, Outcome),
     Resent,
     Dropped,
 }
@@ -56,6 +57,10 @@ fn step() -> impl Strategy<Value = Step> {
         6 => next.prop_map(|next| Outcome::Unknown("timeout".to_owned(), next)),
         4 => any::<(bool, bool)>().prop_map(|(counts, called)| Outcome::Again { counts, called }),
     ];
+    let turned_back = prop_oneof![
+        Just(Outcome::Again { counts: false, called: false }),
+        Just(Outcome::NotSent("scartato|annullato".to_owned())),
+    ];
     prop_oneof![
         1 => Just(Step::Moved),
         1 => Just(Step::Cancelled),
@@ -63,6 +68,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::LeaseEnded),
         8 => (back(), prop_oneof![Just("one"), Just("two")]).prop_map(|(back, token)| Step::Fenced(back, token)),
         6 => (back(), outcome).prop_map(|(back, outcome)| Step::Settled(back, outcome)),
+        3 => (back(), turned_back).prop_map(|(back, outcome)| Step::TurnedBack(back, outcome)),
         1 => Just(Step::Resent),
         1 => Just(Step::Dropped),
     ]
@@ -158,6 +164,7 @@ impl Real {
             caso: hex(&CASE),
             slot: 0,
             attempt: emission,
+            traceparent: None,
         }
     }
 
@@ -184,6 +191,13 @@ impl Real {
                 let settlement = settlement(outcome);
                 // Of what was never emitted there is no record: the ledger takes it for lost, and changes nothing.
                 match self.ledger.settle(&self.reference(*emission), &settlement).await {
+                    Ok(_) | Err(StoreError::Lost) => {}
+                    Err(failure) => panic!("{failure}"),
+                }
+            }
+            Event::TurnedBack(emission, outcome) => {
+                let settlement = settlement(outcome);
+                match self.ledger.turn_back(&self.reference(*emission), &settlement).await {
                     Ok(_) | Err(StoreError::Lost) => {}
                     Err(failure) => panic!("{failure}"),
                 }
@@ -264,6 +278,7 @@ fn event(step: &Step, emission: u32) -> Event {
         Step::LeaseEnded => Event::LeaseEnded,
         Step::Fenced(back, token) => Event::Fenced(emission.saturating_sub(*back), (*token).to_owned()),
         Step::Settled(back, outcome) => Event::Settled(emission.saturating_sub(*back), outcome.clone()),
+        Step::TurnedBack(back, outcome) => Event::TurnedBack(emission.saturating_sub(*back), outcome.clone()),
         Step::Resent => Event::Resent,
         Step::Dropped => Event::Dropped(DROPPED.to_owned()),
     }

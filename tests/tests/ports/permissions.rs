@@ -12,13 +12,15 @@ use shared::broker::permissions::{Role, integrator};
 use shared::broker::topology::{DEAD, EVENTS, EVENTS_QUEUE, OUTCOMES, Topology, WORK};
 use shared::broker::{Options, RabbitMq};
 use shared::domain::catalogue::Ruling;
+use shared::store::keys::{Kind, Member};
+use shared::store::schedule::Schedule;
 use shared::store::{CaseStore, Place, Redis, StoreError};
 use tests::brokers::{Brokers, Solos};
 use tests::fleet::project_root;
 
 use crate::rabbitmq::START;
 use crate::shared_brokers;
-use crate::store::{budget, commit_two, decide_other, options, send_one};
+use crate::store::{budget, commit_two, decide_other, options, register, send_one};
 
 const PASSWORD: &str = "trial";
 
@@ -240,7 +242,13 @@ async fn a_service_uses_its_own_commands_on_the_fleets_keys_only() {
     budget(&dispatcher, "alfa").await;
     let renderer = CaseStore::new(redis(Role::Renderer).await);
     assert!(renderer.rule("alfa", &claim.entries[1], "x", (Ruling::Hold, 0)).await.unwrap());
-    decide_other(&redis(Role::Operator).await, "alfa").await;
+    let operator = redis(Role::Operator).await;
+    decide_other(&operator, "alfa").await;
+    register(&scheduler, "alfa").await;
+    let members = [Member { case: [9; 12], slot: 1, kind: Kind::Message }];
+    assert_eq!(Schedule::new(scheduler.clone()).unplaced("alfa", &members).await.unwrap(), members);
+    assert_eq!(Schedule::new(operator.clone()).unplaced("alfa", &members).await.unwrap(), members);
+    assert!(Schedule::new(operator).orphans("alfa", true).await.unwrap().is_empty());
 
     for role in Role::ALL {
         let client = ::redis::Client::open(url(role.user())).unwrap();

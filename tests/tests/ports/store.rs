@@ -7,10 +7,16 @@ use shared::domain::case::{Case, Planned, Standing};
 use shared::domain::catalogue::Ruling;
 use shared::domain::plan::Action;
 use shared::store::inspect::{Decision, Inspector, Shelf, Window};
-use shared::store::keys::{Kind, event_key, hex};
+use shared::store::keys::{Kind, Member, event_key, hex};
 use shared::store::ledger::{Fence, Intent, Ledger, Settled, Settlement};
+use shared::store::progress::RawProgress;
 use shared::store::quota::{QuotaStore, RedisQuota};
-use shared::store::{CaseStore, Commit, Committed, Options, Place, Redis, RedisLedger, StoreError, Tls};
+use shared::store::register::{Compared, Mark, Page, Register, Stand, Walk};
+use shared::store::schedule::{Schedule, Waiting};
+use shared::store::{
+    CaseStore, Commit, Committed, Crashes, Options, Place, Redis, RedisLedger, StoreError, Tls,
+};
+use shared::suspects::{CrashCount, Suspect};
 use shared::wire::{Level, MessageRef};
 
 use crate::rabbitmq::unique;
@@ -32,6 +38,17 @@ async fn one_server_keeps_the_stores_contract() {
     let brokers = shared_brokers().await;
     let redis = Redis::connect(&options(brokers.redis_url(), Place::Single)).await.unwrap();
     contract(&redis, &unique("e")).await;
+}
+
+/// What was in hand is remembered until it is forgotten, and each for itself.
+async fn crashes(redis: &Redis, ente: &str) {
+    let count = Crashes::new(redis.clone());
+    let [one, other] = ["one", "other"].map(|name| Suspect::of(ente, name.as_bytes()));
+    count.note(&one, 1).await.unwrap();
+    count.note(&one, 2).await.unwrap();
+    assert_eq!((count.of(&one).await.unwrap(), count.of(&other).await.unwrap()), (2, 0));
+    count.forget(&one).await.unwrap();
+    assert_eq!(count.of(&one).await.unwrap(), 0);
 }
 
 /// Every script and every plain command, once through the life of two messages of an ente.
@@ -57,7 +74,91 @@ pub(crate) async fn contract(redis: &Redis, ente: &str) {
     assert!(cases.rule(ente, &claim.entries[1], "timeout", (Ruling::Hold, 0)).await.unwrap());
     decide_other(redis, ente).await;
     budget(redis, ente).await;
+    crashes(redis, ente).await;
     assert!(!Inspector::new(redis.clone()).servers().await.unwrap().is_empty());
+    register(redis, ente).await;
+    schedule(redis, ente).await;
+}
+
+/// The register of [`CASE`]'s ente: entered in any order, by one process at a time.
+pub(crate) async fn register(redis: &Redis, ente: &str) {
+    let register = Register::new(redis.clone());
+    let page = |day, mark| Page { case: CASE, day, marks: vec![([1; 4], mark), ([2; 4], Mark::Open)] };
+    let empty = register.stand(ente).await.unwrap();
+    assert_eq!(empty, Stand::default());
+    assert_eq!(register.strangers(ente, &[CASE]).await.unwrap(), [CASE]);
+    let once = empty.next([3, 4]);
+    assert!(register.enter(ente, (empty, once), &[page(300, Mark::Sent)]).await.unwrap());
+    let twice = once.next([5, 4]);
+    // Older and of less than is known: it changes nothing. Nor does a process that is not up to date.
+    assert!(register.enter(ente, (once, twice), &[page(2, Mark::Open)]).await.unwrap());
+    assert!(!register.enter(ente, (once, twice), &[page(9, Mark::Sent)]).await.unwrap());
+    assert_eq!(register.stand(ente).await.unwrap(), twice);
+    let (mut walk, mut pages, mut linked) = (Walk::default(), Vec::new(), Vec::new());
+    while let Some(listed) = register.list(ente, &mut walk).await.unwrap() {
+        pages.extend(listed.pages);
+        linked.extend(listed.linked);
+    }
+    assert_eq!((pages, linked), (vec![page(300, Mark::Sent)], vec![CASE]));
+    assert!(register.strangers(ente, &[CASE]).await.unwrap().is_empty());
+    assert_eq!(register.compared(ente).await.unwrap(), None);
+    let compared = Compared { difference: 2, at_ms: 1_800_000_000_000 };
+    register.note(ente, compared).await.unwrap();
+    assert_eq!(register.compared(ente).await.unwrap(), Some(compared));
+    register.forget(ente, &CASE).await.unwrap();
+    assert_eq!(register.strangers(ente, &[CASE]).await.unwrap(), [CASE]);
+}
+
+/// What waits and is in no set goes back to where its progress says; what has no case is taken out.
+pub(crate) async fn schedule(redis: &Redis, ente: &str) {
+    let schedule = Schedule::new(redis.clone());
+    let member = |case, slot| Member { case, slot, kind: Kind::Message };
+    let key = |name: &str| format!("pm:{{{ente}}}:{name}");
+    let (mut connection, now_ms) = (redis.connection(), redis.now_ms().await.unwrap());
+    let state = [key("s:").as_bytes(), &CASE].concat();
+    for (slot, progress) in [(11u16, "A|1|0"), (12, "I|1|0||t"), (13, "D|1|0|timeout|77||"), (14, "E|1|0")] {
+        let mut set = redis::cmd("HSET");
+        set.arg(&state).arg(&slot.to_be_bytes()[..]).arg(progress);
+        set.query_async::<()>(&mut connection).await.unwrap();
+    }
+    let members = [10, 11, 12, 13].map(|slot| member(CASE, slot));
+    assert_eq!(schedule.unplaced(ente, &members).await.unwrap(), members);
+    let waiting = |slot, seen: &str| Waiting {
+        member: member(CASE, slot),
+        seen: RawProgress(seen.to_owned()),
+        due_ms: now_ms + 60_000,
+        useful_until_ms: None,
+    };
+    let all = [
+        waiting(10, ""),
+        waiting(11, "A|1|0"),
+        waiting(12, "I|1|0||t"),
+        waiting(13, "D|1|0|timeout|77||"),
+        // It went on meanwhile.
+        waiting(14, ""),
+    ];
+    assert_eq!(schedule.put_back(ente, &all).await.unwrap(), 4);
+    assert_eq!(schedule.put_back(ente, &all).await.unwrap(), 0, "they are there");
+    assert!(schedule.unplaced(ente, &members).await.unwrap().is_empty());
+    for (set, slot) in [("due", 10), ("due", 11), ("fly", 12), ("doubt", 13)] {
+        let mut score = redis::cmd("ZSCORE");
+        score.arg(key(set)).arg(&member(CASE, slot).bytes()[..]);
+        assert!(score.query_async::<Option<f64>>(&mut connection).await.unwrap().is_some(), "{set} {slot}");
+    }
+    // More than a page of one instant.
+    let orphans: Vec<Member> = (0..2_500).map(|slot| member([9; 12], slot)).collect();
+    for some in orphans.chunks(500) {
+        let mut add = redis::cmd("ZADD");
+        add.arg(key("due"));
+        for orphan in some {
+            add.arg(now_ms + 60_000).arg(&orphan.bytes()[..]);
+        }
+        add.query_async::<()>(&mut connection).await.unwrap();
+    }
+    assert_eq!(schedule.orphans(ente, false).await.unwrap(), orphans);
+    assert_eq!(schedule.orphans(ente, true).await.unwrap(), orphans);
+    assert!(schedule.orphans(ente, false).await.unwrap().is_empty());
+    assert!(schedule.unplaced(ente, &members).await.unwrap().is_empty(), "what has a case stays");
 }
 
 /// The case of every ente here.
@@ -110,6 +211,7 @@ pub(crate) async fn send_one(redis: &Redis, ente: &str) {
         caso: hex(&CASE),
         slot: 1,
         attempt: 1,
+        traceparent: None,
     };
     let intent = Intent { token: "try".to_owned(), lasts: Duration::from_mins(1) };
     for _ in 0..2 {

@@ -5,13 +5,13 @@ use std::time::Duration;
 use shared::broker::{Options, RabbitMq, Tls as AmqpTls, topology::Topology};
 use shared::store::{Place, Redis, Tls};
 use tests::brokers::{Brokers, Solos, Source, free_port};
+use tests::certificates::{Authority, FAULTS, told};
 
-use crate::certificates::{Authority, FAULTS, told};
 use crate::rabbitmq::START;
 use crate::store::{contract, options};
 
 async fn secure_redis(solos: &mut Solos, authority: &Authority, kind: &str, clients: &str) -> u16 {
-    authority.issue(kind, kind);
+    authority.issue(kind, kind).unwrap();
     let [ca, cert, key] = ["ca.pem", &format!("{kind}.pem"), &format!("{kind}.key")]
         .map(|it| authority.file(it).display().to_string());
     let arguments = [
@@ -37,8 +37,8 @@ async fn reach_redis(url: String, tls: Tls) -> Result<Redis, String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_by_tls_is_verified_and_never_plain() {
     let mut solos = Solos::new().unwrap();
-    let authority = Authority::new(solos.folder());
-    authority.issue("client", "client");
+    let authority = Authority::new(solos.folder()).unwrap();
+    authority.issue("client", "client").unwrap();
     let trust = || Tls { ca_file: Some(authority.file("ca.pem")), ..Tls::default() };
     let with_client = || Tls {
         cert_file: Some(authority.file("client.pem")),
@@ -65,9 +65,9 @@ async fn redis_by_tls_is_verified_and_never_plain() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_by_tls_is_verified_and_never_plain() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = Authority::new(folder.path());
-    authority.issue("good", "server");
-    authority.issue("client", "client");
+    let authority = Authority::new(folder.path()).unwrap();
+    authority.issue("good", "server").unwrap();
+    authority.issue("client", "client").unwrap();
     let port = free_port().unwrap();
     let file = |name: &str| authority.file(name).display().to_string();
     let rabbitmq_conf = format!(
@@ -100,7 +100,7 @@ async fn rabbitmq_by_tls_is_verified_and_never_plain() {
     let plain = brokers.amqp_url().replace("amqp://", "amqps://");
     assert!(reach(plain, soon, true).await.is_err(), "plain text was taken for TLS");
     for (kind, words) in FAULTS {
-        authority.issue(kind, "server");
+        authority.issue(kind, "server").unwrap();
         brokers.control(&["eval", "ssl:clear_pem_cache()."]).await.unwrap();
         let refusal = reach(url(), soon, true).await.err().unwrap();
         assert!(refusal.contains(words), "{kind}: {refusal}");

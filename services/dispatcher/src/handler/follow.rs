@@ -7,6 +7,7 @@ use shared::store::ledger::{Ledger, Settlement};
 use shared::store::quota::QuotaStore;
 use shared::wire::FollowRequest;
 
+use super::ledger::Stage;
 use super::verdict::Subject;
 use super::{End, Enti, Handler, Step, Verdict, jitter};
 use crate::account::Turn;
@@ -26,14 +27,14 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
             Step::End(End::GiveBack)
         };
         let subject = Subject { message: &request.message, person: &request.codice_fiscale, sending: None };
-        self.carry_out(subject, step).await
+        self.carry_out(subject, step, Stage::After).await
     }
 
     async fn ask(&self, request: &FollowRequest) -> Result<Step, Step> {
         let message = &request.message;
         let sender = self.sender(message)?;
         let turn = sender.account.turn(Turn::Asking).await?;
-        let token = sender.account.call(Priority::Status).await?;
+        let token = sender.account.call(Priority::Status, &message.ente).await?;
         let asked = self.parts.api.status(&sender.key.secret, &request.codice_fiscale, &request.io_id);
         let call = self.timed(message, "get_message", asked).await;
         drop(turn);

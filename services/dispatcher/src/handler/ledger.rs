@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use shared::crash_point;
+use shared::domain::event::RefusalCode;
 use shared::store::StoreError;
 use shared::store::ledger::{History, Ledger, Settled, Settlement};
 use shared::store::quota::QuotaStore;
@@ -46,7 +47,10 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
             };
             if let StoreError::Unreadable(_) = failure {
                 error!(code = failure.code(), %failure, "record of a message cannot be read");
-                return Err(End::Dead { code: "store", reason: "its record cannot be read".into() });
+                return Err(End::Dead {
+                    code: RefusalCode::Store.as_str(),
+                    reason: "its record cannot be read".into(),
+                });
             }
             let stops = stage == Stage::Before && self.parts.stopping.is_cancelled();
             if stops || began.elapsed() >= PATIENCE {
@@ -63,15 +67,22 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         self.patiently(stage, || self.parts.ledger.history(message)).await
     }
 
-    /// Carries a step out: records it if it is new, and says what to tell.
-    pub(super) async fn carry_out(&self, subject: Subject<'_>, step: Step) -> Verdict {
+    /// Carries a step out: records it if it is new, and says what to tell. `stage` is where the try was.
+    pub(super) async fn carry_out(&self, subject: Subject<'_>, step: Step, stage: Stage) -> Verdict {
         let settlement = match step {
             Step::Settle(settlement) => settlement,
             Step::Tell(settlement) => return verdict::of(subject, &settlement, &self.parts.hash),
             Step::End(end) => return end.into(),
         };
-        let settled =
-            self.patiently(Stage::After, || self.parts.ledger.settle(subject.message, &settlement)).await;
+        let ledger = &self.parts.ledger;
+        let settled = match stage {
+            Stage::Before => {
+                self.patiently(Stage::After, || ledger.turn_back(subject.message, &settlement)).await
+            }
+            Stage::After => {
+                self.patiently(Stage::After, || ledger.settle(subject.message, &settlement)).await
+            }
+        };
         crash_point!("dispatcher.settled");
         let (message_key, attempt) = (&subject.message.chiave, subject.message.attempt);
         match settled {

@@ -65,15 +65,16 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         request: &DispatchRequest,
         usable: impl Fn() -> bool + Send + Sync,
     ) -> Verdict {
-        let step = match self.send(request, &usable).await {
-            Ok(step) | Err(step) => step,
+        let (step, stage) = match self.send(request, &usable).await {
+            Ok(step) => (step, Stage::After),
+            Err(step) => (step, Stage::Before),
         };
         let subject =
             Subject { message: &request.message, person: &request.codice_fiscale, sending: Some(request) };
-        self.carry_out(subject, step).await
+        self.carry_out(subject, step, stage).await
     }
 
-    /// Decides, and sends. `Err` is a step as well: the short way out.
+    /// Decides, and sends. `Err` is a step as well: the way out of what never passed the fence.
     async fn send(
         &self,
         request: &DispatchRequest,
@@ -89,7 +90,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         // Held over both calls: a message whose profile is known is never behind one that only begins.
         let turn = sender.account.turn(Turn::Sending).await?;
         self.may_write(request, &sender).await?;
-        let token = sender.account.call(Priority::Submit).await?;
+        let token = sender.account.call(Priority::Submit, &message.ente).await?;
         if !usable() || self.parts.stopping.is_cancelled() {
             return Err(Step::End(End::GiveBack));
         }
@@ -97,7 +98,15 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         crash_point!("dispatcher.before-fence");
         self.pass_the_fence(request).await?;
         crash_point!("dispatcher.fenced");
-        let token = if token.is_fresh() { token } else { sender.account.call(Priority::Submit).await? };
+        let token = if token.is_fresh() {
+            Ok(token)
+        } else {
+            sender.account.call(Priority::Submit, &message.ente).await
+        };
+        let token = match token {
+            Ok(token) => token,
+            Err(busy) => return Ok(busy.into()),
+        };
         let call =
             self.timed(message, "submit_message", self.parts.api.submit(&sender.key.secret, request)).await;
         crash_point!("dispatcher.answered");
@@ -160,7 +169,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
     /// The profile: may the service write to the person?
     async fn may_write(&self, request: &DispatchRequest, sender: &Sender<Q>) -> Result<(), Step> {
         let (message, account) = (&request.message, &sender.account);
-        let token = account.call(Priority::Profile).await?;
+        let token = account.call(Priority::Profile, &message.ente).await?;
         let asked = self.parts.api.profile(&sender.key.secret, &request.codice_fiscale);
         let call = self.timed(message, "get_profile", asked).await;
         let blame = match call.answer {

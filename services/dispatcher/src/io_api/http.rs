@@ -11,7 +11,8 @@ use reqwest::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use shared::domain::FiscalCode;
+use shared::domain::{FiscalCode, TraceContext};
+use shared::trace::{self, Traces};
 use shared::wire::{Content, DispatchRequest};
 use tracing::warn;
 use url::Url;
@@ -51,8 +52,10 @@ pub struct HttpOptions {
 #[derive(Debug, Clone)]
 pub struct HttpIoApi {
     client: Client,
+    base: Url,
     profiles: Url,
     messages: Url,
+    traces: Traces,
 }
 
 /// Why there is no client.
@@ -83,7 +86,36 @@ impl HttpIoApi {
             url.path_segments_mut().map_err(|()| HttpSetupError::BaseUrl)?.pop_if_empty().push(path);
             Ok(url)
         };
-        Ok(Self { client, profiles: below("profiles")?, messages: below("messages")? })
+        let (profiles, messages) = (below("profiles")?, below("messages")?);
+        Ok(Self { client, base: base_url.clone(), profiles, messages, traces: Traces::off() })
+    }
+
+    /// The same, with a span for each call. Its context goes along as `traceparent`, where the trace is kept.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// Makes a call and writes down what was seen.
+    async fn observe(
+        &self,
+        request: RequestBuilder,
+        key: &SecretString,
+        (method, template): (&'static str, &'static str),
+    ) -> Observation {
+        let span = self.traces.call(&trace::Call { method, template, base: &self.base });
+        let request = match span.kept() {
+            Some(context) => request.header(TraceContext::NAME, context.to_string()),
+            None => request,
+        };
+        let seen = observe(request, key).await;
+        if let Observation::Answered(answered) = &seen {
+            span.note("http.response.status_code", i64::from(answered.status));
+        }
+        if let Some(code) = seen.error() {
+            span.fail(code);
+        }
+        seen
     }
 
     /// The one URL with a fiscal code in it: IO has no other form of this call.
@@ -115,7 +147,8 @@ fn client(options: &HttpOptions) -> ClientBuilder {
 impl IoApi for HttpIoApi {
     async fn profile(&self, key: &SecretString, person: &FiscalCode) -> Call<ProfileAnswer> {
         let body = Profile { fiscal_code: person.expose() };
-        let seen = observe(self.client.post(self.profiles.clone()).json(&body), key).await;
+        let request = self.client.post(self.profiles.clone()).json(&body);
+        let seen = self.observe(request, key, ("POST", "/profiles")).await;
         Call::read(&seen, profiled)
     }
 
@@ -125,12 +158,14 @@ impl IoApi for HttpIoApi {
             feature_level_type: request.livello.as_str(),
             content: &request.content,
         };
-        let seen = observe(self.client.post(self.messages.clone()).json(&body), key).await;
+        let request = self.client.post(self.messages.clone()).json(&body);
+        let seen = self.observe(request, key, ("POST", "/messages")).await;
         Call::read(&seen, submitted)
     }
 
     async fn status(&self, key: &SecretString, person: &FiscalCode, io_id: &str) -> Call<StatusAnswer> {
-        let seen = observe(self.client.get(self.status_url(person, io_id)), key).await;
+        let request = self.client.get(self.status_url(person, io_id));
+        let seen = self.observe(request, key, ("GET", "/messages/{fiscal_code}/{id}")).await;
         Call::read(&seen, followed)
     }
 }

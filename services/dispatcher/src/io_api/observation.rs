@@ -106,6 +106,18 @@ impl Observation {
         }
     }
 
+    /// What went wrong, for the call's span; bounded.
+    pub(super) fn error(&self) -> Option<&'static str> {
+        match self {
+            Self::NotConnected => Some("not-connected"),
+            Self::NotFormed => Some("not-formed"),
+            Self::TimedOut => Some("timeout"),
+            Self::Reset => Some("reset"),
+            Self::Closed => Some("closed"),
+            Self::Answered(answered) => (answered.status >= 400).then(|| self.label()),
+        }
+    }
+
     /// Calls left to the account, where IO says so.
     #[must_use]
     pub fn remaining(&self) -> Option<u32> {

@@ -22,6 +22,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All of them.
+    #[cfg(test)]
+    const ALL: [Self; 7] = [
+        Self::Structure,
+        Self::Payment,
+        Self::Recipient,
+        Self::Configuration,
+        Self::Attachment,
+        Self::Feature,
+        Self::Other,
+    ];
+
     /// The code.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -126,5 +138,19 @@ fn not_allowed(detail: &str) -> Denial {
         Denial::Refused(Refusal::Feature)
     } else {
         Denial::Misconfigured(Misconfigured::Permission)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::domain::failure::FAILURES;
+
+    use super::Refusal;
+
+    #[test]
+    fn an_ente_finds_every_code_in_the_docs() {
+        for refusal in Refusal::ALL {
+            assert!(FAILURES.iter().any(|(code, _)| *code == refusal.code()), "{}", refusal.code());
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use shared::domain::FiscalCode;
 use shared::domain::outcome::{About, Form, OutcomeField, OutcomeType};
+use shared::domain::{FiscalCode, TraceContext};
 use shared::wire::{MessageRef, Outcome, RecipientHash};
 
 /// When the examples are told: 18 January 2027, some seconds after the examples of the events.
@@ -52,6 +52,7 @@ fn message() -> MessageRef {
         caso: String::new(),
         slot: 0,
         attempt: 1,
+        traceparent: TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     }
 }
 

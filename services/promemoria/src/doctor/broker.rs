@@ -1,6 +1,6 @@
 //! RabbitMQ: reachable, its queues there, somebody consuming, nothing lost or given up.
 
-use shared::broker::rabbitmq::Depth;
+use shared::broker::rabbitmq::{Compared, Depth};
 use shared::broker::{BrokerError, topology};
 use shared::settings::Settings;
 
@@ -34,7 +34,22 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
             }
         }
     }
+    match desk.compare(&topology::Topology::fleet()).await {
+        Ok(compared) => findings.extend(of_topology(&compared)),
+        Err(error) => findings.push(away(&error)),
+    }
     desk.close().await;
+    let day = 24 * 3600;
+    let kept = settings.retention.journal.as_secs() / day;
+    let wanted = topology::LONGEST_WAIT_DAYS + settings.retention.payload.as_secs() / day;
+    findings.extend((kept < wanted).then(|| {
+        Finding::new(
+            State::Note,
+            "journal",
+            format!("is kept for {kept} days; a timer may wait for {wanted}"),
+            "keep copies of Redis no older than that: a rebuild without one brings back younger events only",
+        )
+    }));
     findings
 }
 
@@ -72,6 +87,37 @@ fn of_queue(name: &str, depth: Option<Depth>) -> Finding {
     Finding::good(what, how)
 }
 
+/// What is to be said of the arguments of exchanges, queues and streams. Queues that are missing are told already.
+fn of_topology(compared: &[(String, Compared)]) -> Vec<Finding> {
+    let names = |wanted: &Compared| {
+        let found = compared.iter().filter(|(_, compared)| compared == wanted);
+        found.map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let mut findings = Vec::new();
+    for (name, compared) in compared {
+        if let Compared::Differs(words) = compared {
+            let mend = "it keeps what it has until it is deleted: stop the fleet, empty it, delete it, declare it again";
+            findings.push(Finding::new(State::Bad, format!("topology {name}"), words, mend));
+        }
+    }
+    let is_exchange = |name: &str| topology::Topology::fleet().exchanges.iter().any(|it| it.name == name);
+    for (name, _) in compared.iter().filter(|(_, it)| *it == Compared::Missing) {
+        // A queue may have an exchange's name.
+        if is_exchange(name) {
+            findings.push(missing(format!("exchange {name}")));
+        }
+    }
+    let hidden = names(&Compared::Hidden);
+    if !hidden.is_empty() {
+        let how = format!("arguments not compared, this user may not declare: {hidden}");
+        let mend = "once after an upgrade, ask with an administrator's amqp.url";
+        findings.push(Finding::new(State::Note, "topology", how, mend));
+    } else if findings.is_empty() {
+        findings.push(Finding::good("topology", "as this release describes it"));
+    }
+    findings
+}
+
 /// The service that consumes a queue.
 fn consumer_of(queue: &str) -> &'static str {
     match queue {
@@ -84,6 +130,20 @@ fn consumer_of(queue: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_topology_that_differs_is_told_in_the_brokers_words() {
+        let told = |compared| of_topology(&[("promemoria.render".to_owned(), compared)]);
+        let differs = told(Compared::Differs("inequivalent arg 'x-delivery-limit'".to_owned()));
+        assert_eq!((differs[0].state, differs.len()), (State::Bad, 1));
+        assert!(differs[0].how.contains("x-delivery-limit"), "{}", differs[0].how);
+        assert_eq!(told(Compared::Alike)[0].state, State::Good);
+        assert_eq!(told(Compared::Hidden)[0].state, State::Note);
+        // Told already, by its depth.
+        assert_eq!(told(Compared::Missing)[0].state, State::Good);
+        let exchange = of_topology(&[("promemoria.work".to_owned(), Compared::Missing)]);
+        assert_eq!(exchange[0].state, State::Bad);
+    }
 
     #[test]
     fn each_state_of_a_queue_is_told_apart() {

@@ -34,6 +34,7 @@ pub(super) async fn look(setup: &Setup) -> Vec<Finding> {
             Err(error) => findings.push(away(&connect::redis_away(&error))),
         }
     }
+    findings.extend(super::fleet::look(setup, &redis).await);
     findings
 }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::journal::{Comparison, Counts, Kind};
+use shared::journal::{Comparison, Counts, Kind, Mended, mend};
+use shared::store::inspect::Inspector;
 use shared::store::rebuild::Rebuilds;
 use shared::store::{CaseStore, MemoryBooks};
 
@@ -25,16 +26,22 @@ async fn rebuild(setup: &Setup, arguments: &Rebuild) -> Result<Report, Failure> 
     let ids = enti(setup, arguments.ente.as_ref())?;
     let source = Source::open(setup, arguments.from.as_deref()).await?;
     let counts = source.replay(setup, CaseStore::new(redis.clone()), (&redis, &ids)).await?;
+    let inspector = Inspector::new(redis.clone());
+    let mut mended = BTreeMap::new();
+    for id in &ids {
+        let cases = inspector.cases(id).await.map_err(away)?;
+        mended.insert(id.clone(), mend(&redis, id, &cases).await.map_err(away)?);
+    }
     // An archive is older than the streams: a store is whole only after these, which the scheduler sees to.
     if arguments.from.is_none() {
         for id in &ids {
             Rebuilds::new(redis.clone()).whole(id).await.map_err(away)?;
         }
     }
-    Ok(rebuilt(&counts))
+    Ok(rebuilt(&counts, &mended))
 }
 
-fn rebuilt(counts: &BTreeMap<String, Counts>) -> Report {
+fn rebuilt(counts: &BTreeMap<String, Counts>, mended: &BTreeMap<String, Mended>) -> Report {
     let mut text = String::new();
     for (ente, it) in counts {
         push(
@@ -49,14 +56,24 @@ fn rebuilt(counts: &BTreeMap<String, Counts>) -> Report {
     if text.is_empty() {
         text.push_str("the journal has nothing of these enti\n");
     }
-    let of = |it: &Counts| {
-        json!({
+    for (ente, it) in mended.iter().filter(|(_, it)| **it != Mended::default()) {
+        push(
+            &mut text,
+            format_args!(
+                "{ente}: {} messages put back into the schedule, {} entries without a case taken out of it\n",
+                it.put_back, it.taken_out
+            ),
+        );
+    }
+    let of = |(ente, mended): (&String, &Mended)| {
+        let it = counts.get(ente).copied().unwrap_or_default();
+        let counted = json!({
             "lines": it.lines, "events": it.events, "messages": it.messages, "refused": it.refused,
-            "unplanned": it.unplanned,
-        })
+            "unplanned": it.unplanned, "put_back": mended.put_back, "taken_out": mended.taken_out,
+        });
+        (ente.clone(), counted)
     };
-    let json: serde_json::Map<String, Value> =
-        counts.iter().map(|(ente, it)| (ente.clone(), of(it))).collect();
+    let json: serde_json::Map<String, Value> = mended.iter().map(of).collect();
     let found = counts.values().any(|it| it.refused + it.unplanned > 0);
     Report::with_findings(text, json!({ "enti": json }), found)
 }
@@ -82,11 +99,14 @@ fn differences(all: &BTreeMap<String, Comparison>) -> Report {
         push(
             &mut text,
             format_args!(
-                "{ente}: {} missing, {} extra, {} shifted, {} with other progress\n",
+                "{ente}: {} missing, {} extra, {} shifted, {} with other progress, {} not in the schedule, {} \
+                 in it without a case\n",
                 count(Kind::Missing),
                 count(Kind::Extra),
                 count(Kind::Shifted),
-                count(Kind::Progress)
+                count(Kind::Progress),
+                count(Kind::Unplaced),
+                count(Kind::Orphan)
             ),
         );
     }

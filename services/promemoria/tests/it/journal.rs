@@ -28,6 +28,15 @@ pub(crate) async fn the_journal_is_counted_kept_and_put_back(trial: &Trial) {
     assert_eq!((missing.len(), code), (3, 1));
     assert!(missing.iter().all(|it| it["kind"] == "missing"), "{missing:?}");
     assert_eq!(json(&["audit"]).await.1, 1);
+    // Of a case whose record is gone the journal tells.
+    let (case, code) = json(&["case", "show", ENTE, "CAN/9"]).await;
+    assert_eq!(
+        (&case["cases"], &case["history"][0]["what"], code),
+        (&json!([]), &json!("evento"), 0),
+        "{case}"
+    );
+    assert_eq!(case["history"][0]["key"], "avviso-1");
+    assert_eq!(json(&["case", "show", ENTE, "CAN/9", "--no-journal"]).await.1, 1);
 
     let archive = folder.path().join("journal.jsonl");
     let file = archive.to_str().unwrap();

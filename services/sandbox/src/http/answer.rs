@@ -37,12 +37,12 @@ pub(super) fn no_such_resource() -> Response {
     gateway(StatusCode::NOT_FOUND, "Resource not found")
 }
 
-/// The gateway's 429; without `header`, as some gateways in the way strip it.
-pub(super) fn too_many_calls(seconds: u64, has_header: bool) -> Response {
+/// The gateway's 429; without a header, as some gateways in the way strip it.
+pub(super) fn too_many_calls(seconds: u64, header: Option<HeaderValue>) -> Response {
     let message = format!("Rate limit is exceeded. Try again in {seconds} seconds.");
     let mut response = gateway(StatusCode::TOO_MANY_REQUESTS, &message);
-    if has_header {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    if let Some(value) = header {
+        response.headers_mut().insert(RETRY_AFTER, value);
     }
     response
 }

@@ -31,14 +31,17 @@ pub(super) async fn pass(Shared(state): Shared<Arc<State>>, mut request: Request
         Admission::Unlimited => None,
         Admission::Admitted { remaining } => Some(remaining),
         Admission::Refused { retry_after } => {
-            return with_remaining(too_many_calls(retry_after, true), Some(0));
+            return with_remaining(
+                too_many_calls(retry_after, Some(HeaderValue::from(retry_after))),
+                Some(0),
+            );
         }
     };
-    request.extensions_mut().insert(service);
+    request.extensions_mut().insert(Arc::clone(&service));
     let response = if state.faults.is_empty() {
         next.run(request).await
     } else {
-        let (request, fault) = strike(&state, request).await;
+        let (request, fault) = strike(&state, &service, request).await;
         match fault {
             None => next.run(request).await,
             Some(fault) => spoil::run(&fault, request, next).await,
@@ -63,7 +66,7 @@ fn with_remaining(mut response: Response, remaining: Option<usize>) -> Response 
 
 /// Reads the body whole, to know its recipient (and so that a cut leaves nothing unread, which would reset
 /// the connection in place of closing it), and takes the fault that hits the call.
-async fn strike(state: &State, request: Request) -> (Request, Option<FaultSpec>) {
+async fn strike(state: &State, service: &Service, request: Request) -> (Request, Option<FaultSpec>) {
     let (parts, body) = request.into_parts();
     let bytes = to_bytes(body, MAX_BODY).await.unwrap_or_default();
     let mut segments = parts.uri.path().trim_start_matches(super::BASE_PATH).split('/').skip(1);
@@ -76,7 +79,8 @@ async fn strike(state: &State, request: Request) -> (Request, Option<FaultSpec>)
     };
     let in_body = serde_json::from_slice::<Value>(&bytes).ok();
     let in_body = in_body.as_ref().and_then(|body| body.get("fiscal_code")).and_then(Value::as_str);
-    let fault = operation
-        .and_then(|operation| state.faults.strike(&Call { operation, fiscal_code: in_path.or(in_body) }));
+    let (fiscal_code, account) = (in_path.or(in_body), &*service.account);
+    let fault =
+        operation.and_then(|operation| state.faults.strike(&Call { operation, fiscal_code, account }));
     (Request::from_parts(parts, Body::from(bytes)), fault)
 }

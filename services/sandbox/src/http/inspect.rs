@@ -68,6 +68,7 @@ fn describe(stored: &Stored, processed_after: Duration) -> Value {
         "status": stored.status(processed_after),
         "read": stored.is_read(),
         "paid": stored.is_paid(),
+        "traceparent": stored.traceparent,
         "content": stored.message.content(),
     })
 }

@@ -4,7 +4,7 @@ use super::answer::{NO_PREMIUM, NOT_ALLOWED, bad_path_fiscal_code, json, problem
 use crate::codec::{self, Level, NewMessage};
 use crate::state::{Configuration, Service, State, Status, Stored};
 use axum::extract::{Extension, Path, State as Shared};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -20,9 +20,10 @@ type Refusal = Box<Response>;
 pub(super) async fn submit(
     Shared(state): Shared<Arc<State>>,
     Extension(caller): Caller,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    submit_message(&state, &caller, None, &body).unwrap_or_else(|refusal| *refusal)
+    submit_message(&state, &caller, None, (&headers, &body)).unwrap_or_else(|refusal| *refusal)
 }
 
 /// `POST /messages/{fiscal_code}`: the recipient is in the path.
@@ -30,9 +31,10 @@ pub(super) async fn submit_to_path(
     Shared(state): Shared<Arc<State>>,
     Extension(caller): Caller,
     Path(fiscal_code): Path<String>,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    submit_message(&state, &caller, Some(&fiscal_code), &body).unwrap_or_else(|refusal| *refusal)
+    submit_message(&state, &caller, Some(&fiscal_code), (&headers, &body)).unwrap_or_else(|refusal| *refusal)
 }
 
 /// The checks in the API's order: the first failure wins.
@@ -40,7 +42,7 @@ fn submit_message(
     state: &State,
     caller: &Arc<Service>,
     in_path: Option<&str>,
-    body: &[u8],
+    (headers, body): (&HeaderMap, &[u8]),
 ) -> Result<Response, Refusal> {
     let parsed = parse_body(body)?;
     let message = codec::decode(parsed.as_ref())
@@ -52,8 +54,13 @@ fn submit_message(
     let recipient = recipient(in_path, message.fiscal_code())?.to_owned();
     check_remote_content(state, caller, &message)?;
     check_amount(caller, &message)?;
-    let stored = state.store.add(&recipient, Arc::clone(caller), message);
+    let stored = state.store.add(&recipient, Arc::clone(caller), (message, traceparent(headers)));
     Ok(created(&stored))
+}
+
+/// The real API says nothing of it; here one can see what was sent.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    headers.get("traceparent")?.to_str().ok().map(str::to_owned)
 }
 
 /// `None` for a request without a body.

@@ -1,10 +1,12 @@
 //! The HTTP side: the IO API under `/api/v1`, the sandbox's own endpoints, the inbox.
 //!
 //! `gateway.rs` stands in front of the API (keys, rate limit, faults); `messages.rs` and `profiles.rs` are
-//! the API; `inspect.rs` is what tests ask; `spoil.rs` makes a struck call go wrong; `connection.rs` serves,
+//! the API; `inspect.rs` is what tests ask; `spoil.rs` makes a struck call go wrong, with what `body.rs`
+//! writes in the place of its answer; `connection.rs` serves,
 //! and can close a connection without an answer.
 
 mod answer;
+mod body;
 mod connection;
 mod gateway;
 mod inspect;

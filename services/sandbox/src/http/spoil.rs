@@ -1,7 +1,8 @@
 //! Makes a struck call go wrong.
 
 use super::answer::{NO_PREMIUM, NOT_ALLOWED, invalid_key, problem, too_many_calls, with_type};
-use crate::state::{FaultKind, FaultSpec};
+use super::body;
+use crate::state::{FaultKind, FaultSpec, RetryAfter, Spoiled};
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -21,9 +22,7 @@ const WAIT_IN_TEXT: u64 = 5;
 /// Runs a call that a fault has hit.
 pub(super) async fn run(fault: &FaultSpec, request: Request, next: Next) -> Response {
     let response = match fault.kind {
-        FaultKind::RateLimited => {
-            too_many_calls(fault.retry_after.unwrap_or(WAIT_IN_TEXT), fault.retry_after.is_some())
-        }
+        FaultKind::RateLimited => rate_limited(fault.retry_after.as_ref()),
         FaultKind::Unauthorized => invalid_key(),
         FaultKind::PremiumForbidden => problem(StatusCode::FORBIDDEN, NOT_ALLOWED, NO_PREMIUM),
         FaultKind::ServerError => problem(
@@ -40,10 +39,21 @@ pub(super) async fn run(fault: &FaultSpec, request: Request, next: Next) -> Resp
         }
         FaultKind::Truncated => truncated(next.run(request).await).await,
         FaultKind::WrongJson => wrong_json(next.run(request).await),
+        FaultKind::Body => body::spoiled(next.run(request).await, fault.body.unwrap_or(Spoiled::Empty)),
         FaultKind::Delay => next.run(request).await,
     };
     tokio::time::sleep(fault.delay()).await;
     response
+}
+
+/// 429 with what is asked for in its header.
+fn rate_limited(retry_after: Option<&RetryAfter>) -> Response {
+    match retry_after {
+        None => too_many_calls(WAIT_IN_TEXT, None),
+        Some(RetryAfter::Seconds(seconds)) => too_many_calls(*seconds, Some(HeaderValue::from(*seconds))),
+        // A text that is no header was refused when the fault was armed.
+        Some(RetryAfter::Text(text)) => too_many_calls(WAIT_IN_TEXT, HeaderValue::from_str(text).ok()),
+    }
 }
 
 fn cut() -> Response {

@@ -38,8 +38,26 @@ pub(crate) enum FaultKind {
     Truncated,
     /// The call is done, and answered with a body that is not JSON.
     WrongJson,
+    /// The call is done, and answered with the right status and the `body` that is asked for.
+    Body,
     /// The call is done, and answered late, by `delay_ms`.
     Delay,
+}
+
+/// A body that is not the one of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Spoiled {
+    /// `{}`: JSON without an id, and no `Location`.
+    Empty,
+    /// An HTML page.
+    Html,
+    /// An id that is a number, and no `Location`.
+    WrongType,
+    /// A gigabyte.
+    Huge,
+    /// A few megabytes of gzip that unpack to a gigabyte.
+    Packed,
 }
 
 /// A fault, as `POST /sandbox/faults` takes it.
@@ -59,9 +77,31 @@ pub(crate) struct FaultSpec {
     /// Milliseconds by which the answer (or the cut) is late; any kind may have it, up to an hour.
     #[serde(default)]
     pub(crate) delay_ms: u64,
-    /// Seconds, for `rate_limited`.
+    /// Only calls of this account.
     #[serde(default)]
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) account: Option<String>,
+    /// One call in so many of those that it is for, 1 or more.
+    #[serde(default = "once")]
+    pub(crate) every: u32,
+    /// The header of `rate_limited`: seconds, or any text.
+    #[serde(default)]
+    pub(crate) retry_after: Option<RetryAfter>,
+    /// What kind `body` answers with.
+    #[serde(default)]
+    pub(crate) body: Option<Spoiled>,
+    /// Calls that it was for since it last hit one.
+    #[serde(skip)]
+    passed: u32,
+}
+
+/// The value of `x-rate-limit-retry-after`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum RetryAfter {
+    /// Seconds.
+    Seconds(u64),
+    /// Anything, as it stands.
+    Text(String),
 }
 
 const fn once() -> u32 {
@@ -83,6 +123,15 @@ impl FaultSpec {
                 self.kind != FaultKind::RateLimited && self.retry_after.is_some(),
                 "retry_after: only for kind \"rate_limited\"",
             ),
+            (
+                matches!(&self.retry_after, Some(RetryAfter::Text(text)) if !is_header(text)),
+                "retry_after: no text for a header",
+            ),
+            (self.every == 0, "every: must be 1 or more"),
+            (
+                (self.kind == FaultKind::Body) != self.body.is_some(),
+                "body: required by kind \"body\", and only there",
+            ),
             (self.fiscal_code.as_ref().is_some_and(|code| !is_code(code)), "fiscal_code: not a fiscal code"),
         ]
         .into_iter()
@@ -98,7 +147,23 @@ impl FaultSpec {
     fn matches(&self, call: &Call<'_>) -> bool {
         self.operation.is_none_or(|operation| operation == call.operation)
             && self.fiscal_code.as_deref().is_none_or(|code| Some(code) == call.fiscal_code)
+            && self.account.as_deref().is_none_or(|account| account == call.account)
     }
+
+    /// Whether it is this call's turn, of those that it is for.
+    fn is_due(&mut self) -> bool {
+        self.passed += 1;
+        let is_due = self.passed >= self.every;
+        if is_due {
+            self.passed = 0;
+        }
+        is_due
+    }
+}
+
+/// Visible ASCII, which every header may hold.
+fn is_header(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
 }
 
 /// A call that a fault may hit.
@@ -107,6 +172,8 @@ pub(crate) struct Call<'a> {
     pub(crate) operation: Operation,
     /// Recipient, where path or body names one.
     pub(crate) fiscal_code: Option<&'a str>,
+    /// Whose key it has.
+    pub(crate) account: &'a str,
 }
 
 /// The armed faults, in the order in which they were set; the first that matches a call hits it.
@@ -145,7 +212,7 @@ impl FaultSet {
     /// Takes the fault that hits this call, if one does: one of its calls is spent.
     pub(crate) fn strike(&self, call: &Call<'_>) -> Option<FaultSpec> {
         let mut armed = self.lock();
-        let at = armed.iter().position(|spec| spec.matches(call))?;
+        let at = armed.iter_mut().position(|spec| spec.matches(call) && spec.is_due())?;
         let spec = armed.get_mut(at)?;
         spec.calls -= 1;
         let struck = spec.clone();
@@ -171,7 +238,7 @@ mod tests {
         let set = FaultSet::default();
         let spec = json!({"kind": "cut_after", "operation": "submit", "fiscal_code": "AAAAAA00A00A000A"});
         set.arm(vec![serde_json::from_value(spec).unwrap()]);
-        let call = |operation, fiscal_code| Call { operation, fiscal_code };
+        let call = |operation, fiscal_code| Call { operation, fiscal_code, account: "a" };
         assert!(set.strike(&call(Operation::Status, Some("AAAAAA00A00A000A"))).is_none());
         assert!(set.strike(&call(Operation::Submit, Some("ZZZNIO80A01H501B"))).is_none());
         assert!(set.strike(&call(Operation::Submit, Some("AAAAAA00A00A000A"))).is_some());
@@ -179,9 +246,22 @@ mod tests {
     }
 
     #[test]
+    fn one_call_in_so_many_is_hit_of_one_account() {
+        let set = FaultSet::default();
+        let spec = json!({"kind": "server_error", "account": "a", "every": 3, "calls": 2});
+        set.arm(vec![serde_json::from_value(spec).unwrap()]);
+        let hits = |account| {
+            let call = Call { operation: Operation::Submit, fiscal_code: None, account };
+            (0..9).map(|_| set.strike(&call).is_some()).collect::<Vec<_>>()
+        };
+        assert!(!hits("b").contains(&true));
+        assert_eq!(hits("a"), [false, false, true, false, false, true, false, false, false]);
+    }
+
+    #[test]
     fn a_bad_fault_names_its_fields() {
-        let spec = json!({"kind": "delay", "calls": 0, "fiscal_code": "x", "retry_after": 1});
+        let spec = json!({"kind": "delay", "calls": 0, "fiscal_code": "x", "retry_after": "\n", "every": 0, "body": "html"});
         let spec: FaultSpec = serde_json::from_value(spec).unwrap();
-        assert_eq!(spec.faults().len(), 4);
+        assert_eq!(spec.faults().len(), 7, "{:?}", spec.faults());
     }
 }

@@ -8,7 +8,7 @@ mod store;
 
 pub(crate) use accounts::{Admission, Configuration, Directory, Service};
 pub(crate) use calls::Calls;
-pub(crate) use faults::{Call, FaultKind, FaultSet, FaultSpec, Operation};
+pub(crate) use faults::{Call, FaultKind, FaultSet, FaultSpec, Operation, RetryAfter, Spoiled};
 pub(crate) use store::{Filter, Status, Store, Stored};
 
 use crate::options::Options;

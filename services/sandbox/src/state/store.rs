@@ -32,6 +32,8 @@ pub(crate) struct Stored {
     accepted: Instant,
     pub(crate) service: Arc<Service>,
     pub(crate) message: NewMessage,
+    /// Header of the request.
+    pub(crate) traceparent: Option<String>,
     is_read: AtomicBool,
     is_paid: AtomicBool,
 }
@@ -134,7 +136,12 @@ impl Store {
     }
 
     /// Keeps an accepted message and gives it its id.
-    pub(crate) fn add(&self, fiscal_code: &str, service: Arc<Service>, message: NewMessage) -> Arc<Stored> {
+    pub(crate) fn add(
+        &self,
+        fiscal_code: &str,
+        service: Arc<Service>,
+        (message, traceparent): (NewMessage, Option<String>),
+    ) -> Arc<Stored> {
         let mut stored = Stored {
             sequence: 0,
             id: ulid::Ulid::new().to_string(),
@@ -143,6 +150,7 @@ impl Store {
             accepted: Instant::now(),
             service,
             message,
+            traceparent,
             is_read: AtomicBool::default(),
             is_paid: AtomicBool::default(),
         };

@@ -1,7 +1,7 @@
 //! The topology on the wire: declared, or only looked at.
 
 use lapin::{
-    Channel, Connection, ExchangeKind,
+    Channel, Connection, ErrorKind, ExchangeKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -9,8 +9,9 @@ use lapin::{
 use super::properties::short;
 use crate::broker::{
     BrokerError,
-    topology::{Argument, Binding, Exchange, Routing, Topology},
+    topology::{Argument, Binding, Exchange, Routing, Stream, Topology},
 };
+use tracing::warn;
 
 /// Declares the topology, or checks that its exchanges and queues are there, on a channel of its own: a
 /// refusal closes the channel.
@@ -30,8 +31,7 @@ pub(super) async fn ensure(
         done.map_err(|error| refused(&queue.name, error))?;
     }
     for stream in &topology.streams {
-        let done = on_queue(&channel, &stream.name, stream.arguments(), declare).await;
-        done.map_err(|error| refused(&stream.name, error))?;
+        on_stream(connection, stream, declare).await.map_err(|error| refused(&stream.name, error))?;
     }
     if declare {
         for binding in &topology.bindings {
@@ -39,6 +39,64 @@ pub(super) async fn ensure(
         }
     }
     channel.close(200, "OK".into()).await.map_err(unavailable)
+}
+
+/// How an exchange, queue or stream of the broker compares with its description.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Compared {
+    /// It is as described.
+    Alike,
+    /// It has another type or other arguments: which, in the broker's words.
+    Differs(String),
+    /// It is not there, or this user may not look at it.
+    Missing,
+    /// It is there; only a user who may declare can compare its arguments.
+    Hidden,
+}
+
+/// Compares what is there with its description, by name. What is missing is not made.
+pub(super) async fn compare(
+    connection: &Connection,
+    topology: &Topology,
+) -> Result<Vec<(String, Compared)>, BrokerError> {
+    let mut found = Vec::new();
+    for exchange in &topology.exchanges {
+        let one = async |declare| {
+            let channel = connection.create_channel().await?;
+            on_exchange(&channel, exchange, declare).await
+        };
+        found.push((exchange.name.clone(), compared(&exchange.name, one).await?));
+    }
+    let queues = topology.queues.iter().map(|it| (&it.name, it.arguments()));
+    for (name, arguments) in queues.chain(topology.streams.iter().map(|it| (&it.name, it.arguments()))) {
+        let one = async |declare| {
+            let channel = connection.create_channel().await?;
+            on_queue(&channel, name, arguments.clone(), declare).await
+        };
+        found.push((name.clone(), compared(name, one).await?));
+    }
+    Ok(found)
+}
+
+/// Looks first, then declares what is there already: the broker names an argument that differs. Each on a channel of
+/// its own, since a refusal closes it.
+async fn compared(
+    name: &str,
+    one: impl AsyncFn(bool) -> Result<(), Failure>,
+) -> Result<Compared, BrokerError> {
+    for declare in [false, true] {
+        let Err(failure) = one(declare).await else { continue };
+        match refused(name, failure) {
+            BrokerError::Topology { .. } if !declare => return Ok(Compared::Missing),
+            BrokerError::Topology { source, .. } => {
+                let words = source.to_string();
+                let is_hidden = words.contains("ACCESS_REFUSED") || words.contains("ACCESS-REFUSED");
+                return Ok(if is_hidden { Compared::Hidden } else { Compared::Differs(words) });
+            }
+            away => return Err(away),
+        }
+    }
+    Ok(Compared::Alike)
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -71,6 +129,31 @@ async fn on_queue(
     let options = QueueDeclareOptions { passive: !declare, durable: true, ..Default::default() };
     channel.queue_declare(short("queue", name.to_owned())?, options, table(arguments)).await?;
     Ok(())
+}
+
+/// A stream that is there keeps its age, whatever the settings say by now: on a channel of its own, because the
+/// broker refuses another age by closing the channel.
+async fn on_stream(connection: &Connection, stream: &Stream, declare: bool) -> Result<(), Failure> {
+    let channel = connection.create_channel().await?;
+    match on_queue(&channel, &stream.name, stream.arguments(), declare).await {
+        Ok(()) => return Ok(channel.close(200, "OK".into()).await?),
+        Err(failure) if !is_other(&failure) => return Err(failure),
+        Err(_) => {}
+    }
+    let channel = connection.create_channel().await?;
+    on_queue(&channel, &stream.name, Vec::new(), false).await?;
+    warn!(
+        stream = stream.name,
+        max_age = stream.max_age,
+        "the stream has another age: a policy may shorten it"
+    );
+    Ok(channel.close(200, "OK".into()).await?)
+}
+
+/// Whether what was declared is there with other arguments: `PRECONDITION_FAILED`.
+fn is_other(failure: &Failure) -> bool {
+    let error = failure.downcast_ref::<lapin::Error>();
+    error.is_some_and(|it| matches!(it.kind(), ErrorKind::ProtocolError(error) if error.get_id() == 406))
 }
 
 async fn bind(channel: &Channel, binding: &Binding) -> Result<(), Failure> {

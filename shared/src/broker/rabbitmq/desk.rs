@@ -11,10 +11,11 @@ use lapin::{
 };
 
 use super::{
+    declare::{self, Compared},
     properties::{Properties, short},
     socket::{Endpoint, Tether},
 };
-use crate::broker::{BrokerError, Delivery, Options};
+use crate::broker::{BrokerError, Delivery, Options, topology::Topology};
 
 /// A connection for one visit.
 pub struct Desk {
@@ -58,6 +59,11 @@ impl Desk {
             Err(error) if error.is_amqp_soft_error() => Ok(None),
             Err(error) => Err(unavailable(error)),
         }
+    }
+
+    /// Compares exchanges, queues and streams with their description, by name. Nothing is made or changed.
+    pub async fn compare(&self, topology: &Topology) -> Result<Vec<(String, Compared)>, BrokerError> {
+        declare::compare(&self.connection, topology).await
     }
 
     /// Takes the next message of a queue; `None` if none waits. It stays in hand until [`Desk::ack`], and

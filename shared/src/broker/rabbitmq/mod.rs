@@ -34,6 +34,7 @@ use connection::{Live, Role, Shared};
 pub(crate) use properties::Envelope;
 pub use {
     consumer::RabbitDeliveries,
+    declare::Compared,
     desk::{Depth, Desk},
     properties::Properties,
     publisher::RabbitPublisher,

@@ -7,6 +7,7 @@ use lapin::{
 };
 
 use crate::broker::{BrokerError, Outgoing};
+use crate::trace::Span;
 
 /// Largest body: RabbitMQ 4 closes the channel on more by default (`max_message_size`, 16 MiB).
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -46,6 +47,16 @@ impl Properties {
         match self.0.headers().as_ref()?.inner().get(name)? {
             AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok(),
             AMQPValue::ShortString(text) => Some(text.as_str()),
+            // What some clients make of a text header.
+            AMQPValue::ByteArray(bytes) => std::str::from_utf8(bytes.as_slice()).ok(),
+            _ => None,
+        }
+    }
+
+    /// Its place in the stream that it was read from.
+    pub(crate) fn offset(&self) -> Option<u64> {
+        match self.0.headers().as_ref()?.inner().get("x-stream-offset")? {
+            AMQPValue::LongLongInt(offset) => u64::try_from(*offset).ok(),
             _ => None,
         }
     }
@@ -58,6 +69,7 @@ pub(crate) struct Envelope {
     pub(crate) mandatory: bool,
     pub(crate) properties: BasicProperties,
     pub(crate) body: Bytes,
+    pub(crate) span: Span,
 }
 
 impl Envelope {
@@ -80,6 +92,7 @@ impl Envelope {
             mandatory: outgoing.mandatory,
             properties,
             body: outgoing.body,
+            span: outgoing.span,
         })
     }
 
@@ -202,6 +215,17 @@ mod tests {
         assert_eq!(headers.inner().get("x-ours"), Some(&text("1".into())));
         assert_eq!((sealed.priority(), sealed.delivery_mode()), (&Some(4), &Some(2)));
         assert_eq!(sealed.correlation_id(), &Some("c-1".into()));
+    }
+
+    #[test]
+    fn a_header_of_bytes_is_read_as_text_where_it_is_text() {
+        let headers = |bytes: &[u8]| table("traceparent", AMQPValue::ByteArray(bytes.to_vec().into()));
+        let header = |bytes| {
+            let properties = Properties(BasicProperties::default().with_headers(headers(bytes)));
+            properties.header("traceparent").map(str::to_owned)
+        };
+        assert_eq!(header(b"00-1"), Some("00-1".to_owned()));
+        assert_eq!(header(&[0xff]), None);
     }
 
     #[test]

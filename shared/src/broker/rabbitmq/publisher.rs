@@ -94,11 +94,16 @@ impl RabbitPublisher {
 impl Publisher for RabbitPublisher {
     async fn publish(&self, outgoing: Outgoing) -> Result<(), BrokerError> {
         let envelope = Envelope::seal(outgoing)?;
+        let span = envelope.span.clone();
         let limit = self.shared.options.publish_timeout;
-        match timeout(limit, self.offer_until_settled(envelope)).await {
+        let published = match timeout(limit, self.offer_until_settled(envelope)).await {
             Ok(settled) => settled,
             Err(_) => Err(self.too_late()),
+        };
+        if let Err(failure) = &published {
+            span.fail(failure.code());
         }
+        published
     }
 
     async fn publish_all(&self, outgoing: Vec<Outgoing>) -> Vec<Result<(), BrokerError>> {

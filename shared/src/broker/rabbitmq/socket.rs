@@ -27,6 +27,10 @@ use crate::broker::{BrokerError, Cause, Options, Tls};
 /// within 20 s; RabbitMQ advises 5 to 20 and would otherwise impose 60
 /// (<https://www.rabbitmq.com/docs/heartbeats>).
 const HEARTBEAT_SECONDS: u16 = 10;
+/// Longest AMQP frame in bytes; a longer body travels in several. lapin keeps 32 frames for each direction of
+/// each of the two connections: of RabbitMQ's own 128 KiB that is 16 MiB a process, idle or not, of these 4.
+/// RabbitMQ takes 8 KiB and more (<https://www.rabbitmq.com/docs/configure>).
+const FRAME_MAX: u32 = 32 * 1024;
 /// Bound on reaching the broker (name, TCP, TLS) and, again, on its handshake.
 const CONNECT_LIMIT: Duration = Duration::from_secs(8);
 
@@ -71,6 +75,7 @@ impl Endpoint {
             uri.authority.host = address.to_string();
         }
         uri.query.heartbeat = Some(HEARTBEAT_SECONDS);
+        uri.query.frame_max = Some(FRAME_MAX);
         let encrypted = uri.scheme == AMQPScheme::AMQPS;
         let mut uris = vec![uri];
         for node in &options.nodes {

@@ -32,8 +32,12 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub enum Place {
     /// With the oldest line kept.
     First,
+    /// With the chunk of lines that was written last.
+    Last,
     /// With the chunk of lines that was written at this instant of the broker's clock, or a little before.
     Since(DateTime<Utc>),
+    /// With the line at this offset, or the oldest kept after it.
+    From(u64),
 }
 
 /// A connection for reading streams.
@@ -73,7 +77,9 @@ impl Library {
         channel.basic_qos(AHEAD, BasicQosOptions { global: false }).await.map_err(refused)?;
         let offset = match place {
             Place::First => AMQPValue::LongString("first".into()),
+            Place::Last => AMQPValue::LongString("last".into()),
             // Whole seconds: the one before is the safe one.
+            Place::From(offset) => AMQPValue::LongLongInt(i64::try_from(offset).unwrap_or(i64::MAX)),
             Place::Since(at) => AMQPValue::Timestamp(u64::try_from(at.timestamp()).unwrap_or(0)),
         };
         let mut arguments = FieldTable::default();
@@ -96,15 +102,20 @@ impl StreamReader {
     /// The next line. Only for a stream whose end is marked by a line that was published before: past the
     /// end it waits, and then fails.
     pub async fn next(&mut self) -> Result<Delivery, BrokerError> {
-        let next = timeout(SILENCE, self.consumer.next()).await;
-        let delivery = match next {
+        let next = self.next_within(SILENCE).await?;
+        next.ok_or_else(|| {
+            tracing::warn!(stream = self.name, "stream silent before its end");
+            BrokerError::TimedOut { waited: SILENCE }
+        })
+    }
+
+    /// The next line; none if none comes within `wait`.
+    pub async fn next_within(&mut self, wait: Duration) -> Result<Option<Delivery>, BrokerError> {
+        let delivery = match timeout(wait, self.consumer.next()).await {
             Ok(Some(Ok(delivery))) => delivery,
             Ok(Some(Err(error))) => return Err(unavailable(error)),
             Ok(None) => return Err(BrokerError::Unavailable { source: None }),
-            Err(_) => {
-                tracing::warn!(stream = self.name, "stream silent before its end");
-                return Err(BrokerError::TimedOut { waited: SILENCE });
-            }
+            Err(_) => return Ok(None),
         };
         self.since_ack += 1;
         if self.since_ack >= TOGETHER {
@@ -112,7 +123,7 @@ impl StreamReader {
             self.channel.basic_ack(delivery.delivery_tag, options).await.map_err(unavailable)?;
             self.since_ack = 0;
         }
-        Ok(Delivery {
+        Ok(Some(Delivery {
             body: Bytes::from(delivery.data),
             exchange: delivery.exchange.into(),
             routing_key: delivery.routing_key.into(),
@@ -120,7 +131,7 @@ impl StreamReader {
             properties: Properties::new(delivery.properties),
             tag: delivery.delivery_tag,
             settlement: None,
-        })
+        }))
     }
 }
 

@@ -8,6 +8,7 @@ use super::{
     Atteso, Catalogue, Dove, Messaggio, Premium, Regola, Service, TipoCampo, TipoEvento, example_event,
 };
 use crate::domain::event::RefusalCode;
+use crate::domain::failure::FAILURES;
 use crate::domain::outcome::{OUTCOME_TYPES, fields_shown};
 
 const HEAD: &str = "# Events
@@ -33,7 +34,7 @@ page. The JSON Schema of each type is in [schemas](schemas), and `promemoria sch
 | `servizio` | yes | the service |
 | `dataschema` | no | ends in `/v1`; absent means version 1 |
 | `sequence` | no | unsigned integer: orders the events of one case where `time` is not enough |
-| `traceparent` | no | W3C trace context |
+| `traceparent` | no | W3C trace context; the AMQP header of that name serves where it is absent. A malformed one is ignored |
 | `data` | yes | the fields below |
 
 Any other attribute is an extension, and ignored. `data` may hold, in every type:
@@ -245,7 +246,8 @@ fn outcomes(page: &mut String) {
         format_args!(
             "The exchange `promemoria.outcomes` carries them with the routing key `<ente>.<type>`. `subject` is the\n\
              case; `data.messaggio` (or `data.timer`), `data.chiave`, `data.evento` and `data.destinatario` say which\n\
-             message, its key, the event that caused it and the keyed hash of the recipient.\n"
+             message, its key, the event that caused it and the keyed hash of the recipient. Where that event had a\n\
+             trace context, the outcome has it as `traceparent`, in the body and as an AMQP header ([tracing](tracing.md)).\n"
         ),
     );
     line(page, format_args!("| Type | When | `data` beyond that |\n| --- | --- | --- |"));
@@ -266,5 +268,8 @@ fn codes(page: &mut String) {
     line(page, format_args!("| Code | Meaning |\n| --- | --- |"));
     for code in RefusalCode::ALL {
         line(page, format_args!("| `{code}` | {} |", code.meaning()));
+    }
+    for (code, meaning) in FAILURES {
+        line(page, format_args!("| `{code}` | {meaning} |"));
     }
 }

@@ -6,10 +6,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use super::{Catalogue, Messaggio, Service, check};
 use crate::domain::calendar::{Holiday, Holidays};
 use crate::domain::fault::Fault;
+use crate::domain::hex;
 use crate::domain::permits::Permits;
 
 const HOLIDAYS: &str = "festivita.toml";
@@ -79,7 +81,7 @@ impl Catalogue {
     /// As [`Catalogue::load`].
     pub fn parse(source: &Source) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
-        let mut catalogue = Self::default();
+        let mut catalogue = Self { digest: digest(source), ..Self::default() };
         read_common(source, &mut catalogue, &mut faults);
         let mut services: BTreeMap<&str, Parts> = BTreeMap::new();
         for (path, text) in &source.files {
@@ -103,6 +105,18 @@ impl Catalogue {
         }
         if faults.is_empty() { Ok(catalogue) } else { Err(faults) }
     }
+}
+
+/// First 16 hex digits of SHA-256 over paths and texts, in the order of the paths.
+fn digest(source: &Source) -> String {
+    let mut hash = Sha256::new();
+    for (path, text) in &source.files {
+        for part in [path, text] {
+            hash.update(part.len().to_be_bytes());
+            hash.update(part);
+        }
+    }
+    hex(&hash.finalize()[..8])
 }
 
 /// A service while its files are read.

@@ -45,6 +45,8 @@ pub struct Catalogue {
     pub permessi: Permits,
     /// National holidays.
     pub festivita: Holidays,
+    /// First 16 hex digits of SHA-256 over its files: tells two catalogues apart.
+    pub digest: String,
 }
 
 /// One service: its sheet, events, messages and office timers.

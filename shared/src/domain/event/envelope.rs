@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::refusal::{RefusalCode, Wrong};
-use super::{LARGEST_BODY, json, value};
+use super::{LARGEST_BODY, TraceContext, json, value};
 
 /// Longest `id`, `source` and `subject`, characters.
 const LONGEST_LABEL: usize = 128;
@@ -20,7 +20,7 @@ pub(super) struct Envelope<'a> {
     pub(super) servizio: &'a str,
     pub(super) is_version_1: bool,
     pub(super) sequence: Option<u64>,
-    pub(super) traceparent: Option<String>,
+    pub(super) traceparent: Option<TraceContext>,
     pub(super) data: &'a Map<String, Value>,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Envelope<'a> {
                 Some(schema) => schema.as_str().is_some_and(|uri| uri.ends_with("/v1")),
             },
             sequence: sequence(event.get("sequence"))?,
-            traceparent: event.get("traceparent").and_then(Value::as_str).filter(is_trace).map(str::to_owned),
+            traceparent: traceparent(event),
             data: data.as_object().ok_or_else(|| Wrong::envelope("data", "must be an object"))?,
         })
     }
@@ -107,11 +107,7 @@ fn sequence(value: Option<&Value>) -> Result<Option<u64>, Wrong> {
     number.map(Some).ok_or_else(|| Wrong::envelope("sequence", reason))
 }
 
-/// `00-<32 hex>-<16 hex>-<2 hex>` (W3C trace context). Anything else is no trace, and no fault.
-fn is_trace(text: &&str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    matches!(parts.as_slice(), ["00", trace, span, flags] if hex(trace, 32) && hex(span, 16) && hex(flags, 2))
+/// The trace context, where there is a good one: another is no fault.
+pub(super) fn traceparent(event: &Map<String, Value>) -> Option<TraceContext> {
+    TraceContext::parse(event.get("traceparent")?.as_str()?)
 }

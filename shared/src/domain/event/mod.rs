@@ -20,12 +20,12 @@ use serde_json::{Map, Value};
 pub use refusal::{Refusal, RefusalCode};
 pub use value::{field_fault, placeholders, text_fault, url_fault};
 
-use super::FiscalCode;
 use super::calendar::add;
 use super::catalogue::{Catalogue, Regola, Service, TipoEvento};
 use super::derive::derive;
 use super::ente::Ente;
 use super::fields::Fields;
+use super::{FiscalCode, TraceContext};
 use data::Data;
 use envelope::Envelope;
 use refusal::Wrong;
@@ -69,8 +69,8 @@ pub struct CaseEvent {
     pub fields: Fields,
     /// Keys of `data` that neither the type nor any text knows.
     pub unknown: usize,
-    /// W3C trace context.
-    pub traceparent: Option<String>,
+    /// W3C trace context, where the event has a good one.
+    pub traceparent: Option<TraceContext>,
     /// SHA-256 over what makes the event what it is, whatever its white space, order of keys and
     /// extensions.
     pub body_hash: [u8; 32],
@@ -92,10 +92,14 @@ impl CaseEvent {
         catalogue: &Catalogue,
         ente_of: impl Fn(&str) -> Option<&'e Ente>,
     ) -> Result<Self, Refusal> {
-        let unreadable = |wrong: Wrong| refuse(wrong, None, None);
+        let unreadable = |wrong: Wrong| Refusal::of(wrong);
         let event = envelope::read(body, content_type).map_err(unreadable)?;
-        let [id, subject] = ["id", "subject"].map(|name| envelope::label(&event, name).ok());
-        Self::check(&event, routing_key, catalogue, ente_of).map_err(|wrong| refuse(wrong, id, subject))
+        Self::check(&event, routing_key, catalogue, ente_of).map_err(|wrong| Refusal {
+            event_id: envelope::label(&event, "id").ok(),
+            subject: envelope::label(&event, "subject").ok(),
+            traceparent: envelope::traceparent(&event),
+            ..Refusal::of(wrong)
+        })
     }
 
     fn check<'e>(
@@ -138,7 +142,7 @@ impl CaseEvent {
             importazione: data.importazione,
             fields: data.fields,
             unknown: data.unknown,
-            traceparent: envelope.traceparent.clone(),
+            traceparent: envelope.traceparent,
             body_hash,
         }
     }
@@ -207,8 +211,4 @@ fn kind<'c>(
         return Err(Wrong::new(RefusalCode::Version, "dataschema: must end in `/v1`"));
     }
     Ok((service, tipo))
-}
-
-fn refuse(wrong: Wrong, event_id: Option<String>, subject: Option<String>) -> Refusal {
-    Refusal { code: wrong.code, reason: wrong.reason, event_id, subject }
 }

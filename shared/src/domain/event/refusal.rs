@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::CaseEvent;
+use super::{CaseEvent, TraceContext};
 
 /// What a dead message's `x-promemoria-code` may say, and `codice` of `evento.rifiutato`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,11 +41,13 @@ pub enum RefusalCode {
     Attempts,
     /// A message's service left the catalogue.
     Service,
+    /// What the store has of a message cannot be read.
+    Store,
 }
 
 impl RefusalCode {
     /// All of them, in the order of checking.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Size,
         Self::ContentType,
         Self::Json,
@@ -63,6 +65,7 @@ impl RefusalCode {
         Self::Render,
         Self::Attempts,
         Self::Service,
+        Self::Store,
     ];
 
     /// As headers, outcomes and metrics spell it.
@@ -86,6 +89,7 @@ impl RefusalCode {
             Self::Render => "render",
             Self::Attempts => "attempts",
             Self::Service => "service",
+            Self::Store => "store",
         }
     }
 
@@ -108,7 +112,9 @@ impl RefusalCode {
             Self::RoutingKey => "the routing key is not `<ente>.<type>` of the event",
             Self::FiscalCode => "a fiscal code is wrong, or tells a minor where an adult is needed",
             Self::Time => "a date or instant does not exist, has no offset, or is out of range",
-            Self::Url => "a url is not an absolute `https` url",
+            Self::Url => {
+                "a url is not an absolute `https` url, or names no host that a reader can tell from another"
+            }
             Self::Variable => {
                 "a message that the event leads to needs a variable that neither event nor ente gives"
             }
@@ -116,6 +122,7 @@ impl RefusalCode {
             Self::Render => "a message could not be rendered within the limits of IO",
             Self::Attempts => "every attempt to handle it failed",
             Self::Service => "a message fell due and its service is not in the catalogue any more",
+            Self::Store => "what the store has of a message cannot be read",
         }
     }
 }
@@ -138,9 +145,17 @@ pub struct Refusal {
     pub event_id: Option<String>,
     /// CloudEvents `subject`, where it could be read.
     pub subject: Option<String>,
+    /// W3C trace context, where a good one could be read.
+    pub traceparent: Option<TraceContext>,
 }
 
 impl Refusal {
+    /// Of an event of which nothing could be read.
+    pub(super) fn of(wrong: Wrong) -> Self {
+        let Wrong { code, reason } = wrong;
+        Self { code, reason, event_id: None, subject: None, traceparent: None }
+    }
+
     /// The same `source` and `id` came before with another body (contract.md 10.4).
     #[must_use]
     pub fn conflict(event: &CaseEvent) -> Self {
@@ -151,6 +166,7 @@ impl Refusal {
             reason: reason.to_owned(),
             event_id: Some(event.id.clone()),
             subject: Some(event.pratica.clone()),
+            traceparent: event.traceparent,
         }
     }
 }

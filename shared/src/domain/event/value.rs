@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use serde_json::Value;
-use url::Url;
+use url::{Host, Url};
 
 use super::refusal::{RefusalCode, Wrong};
 use crate::domain::FiscalCode;
@@ -153,7 +153,20 @@ pub fn url_fault(text: &str) -> Option<&'static str> {
     if !url.username().is_empty() || url.password().is_some() {
         return Some("must hold no credentials");
     }
-    url.host_str().is_none_or(str::is_empty).then_some("must name a host")
+    host_fault(&url)
+}
+
+/// Why a host is not one that a citizen can read: `xn--` hosts and hosts with accents can look like another
+/// (UTS 39), an address says nothing at all.
+fn host_fault(url: &Url) -> Option<&'static str> {
+    match url.host() {
+        Some(Host::Domain(name)) if name.split('.').any(|label| label.starts_with("xn--")) => {
+            Some("must name its host in plain ASCII letters, not in another alphabet or its `xn--` form")
+        }
+        Some(Host::Domain(name)) if !name.is_empty() => None,
+        Some(Host::Ipv4(_) | Host::Ipv6(_)) => Some("must name a host, not an address"),
+        _ => Some("must name a host"),
+    }
 }
 
 /// Takes a url pattern apart: the url with each `{campo}` replaced by a letter, and the fields named.

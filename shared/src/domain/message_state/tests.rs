@@ -27,7 +27,7 @@ fn word(before: &Message, event: &Event) -> &'static str {
         Event::Fenced(..) => "fenced",
         Event::Resent => "resent",
         Event::Dropped(_) => "ended",
-        Event::Settled(emission, outcome) => match outcome {
+        Event::Settled(emission, outcome) | Event::TurnedBack(emission, outcome) => match outcome {
             Outcome::Sent(..) if before.is_open_to_news_of(*emission) => "sent after all",
             Outcome::Sent(..) | Outcome::Assumed(_) | Outcome::NotSent(_) => "ended",
             Outcome::Unknown(..) => "unknown",
@@ -54,6 +54,9 @@ fn events(emissions: u32) -> Vec<Event> {
             Outcome::Again { counts: true, called: true },
         ];
         events.extend(outcomes.map(|outcome| Event::Settled(emission, outcome)));
+        let turned_back =
+            [Outcome::NotSent(text("scartato|annullato")), Outcome::Again { counts: false, called: false }];
+        events.extend(turned_back.map(|outcome| Event::TurnedBack(emission, outcome)));
     }
     events
 }

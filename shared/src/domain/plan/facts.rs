@@ -1,9 +1,8 @@
 //! Reading the facts of a thing: the event that counts, the fields as later changes leave them.
 
+use crate::domain::Fields;
 use crate::domain::case::{Case, Fact, Stamp, Thing};
-use crate::domain::catalogue::{Atteso, Dove};
 use crate::domain::derive::derive;
-use crate::domain::{Field, Fields};
 
 use super::Context;
 
@@ -69,24 +68,4 @@ pub(super) fn fields_of(ctx: &Context<'_>, tipo: &str, fact: &Fact) -> Fields {
 pub(super) fn merged_fields(ctx: &Context<'_>, case: &Case, key: &str) -> Fields {
     let Some(thing) = case.things.get(key) else { return Fields::new() };
     base(ctx, thing, thing.keys().map(String::as_str)).map(|base| base.fields).unwrap_or_default()
-}
-
-/// Whether every condition holds of the fields.
-#[must_use]
-pub fn all_hold(dove: &Dove, fields: &Fields) -> bool {
-    dove.iter().all(|(name, wanted)| holds(wanted, fields.get(name)))
-}
-
-/// Whether any condition holds.
-pub(super) fn any_holds(dove: &Dove, fields: &Fields) -> bool {
-    dove.iter().any(|(name, wanted)| holds(wanted, fields.get(name)))
-}
-
-fn holds(wanted: &Atteso, field: Option<&Field>) -> bool {
-    match (wanted, field) {
-        (Atteso::Bool(wanted), Some(Field::Bool(value))) => wanted == value,
-        (Atteso::Testo(wanted), Some(Field::Text(value))) => wanted == value,
-        (Atteso::Uno(wanted), Some(Field::Text(value))) => wanted.contains(value),
-        _ => false,
-    }
 }

@@ -2,10 +2,10 @@
 
 use crate::domain::Fields;
 use crate::domain::case::{Motivo, Planned, Standing};
-use crate::domain::catalogue::{Innesco, Pianificazione};
+use crate::domain::catalogue::{Innesco, Pianificazione, any_holds, holds};
 use crate::domain::event::CaseEvent;
 
-use super::facts::{Base, all_hold, any_holds, base, is_change};
+use super::facts::{Base, base, is_change};
 use super::{Planning, instants, rule};
 
 /// Plans the immediate messages of an event that was just recorded for the thing `key`. `before` are the
@@ -50,7 +50,7 @@ fn plan_one(
     // them, the thing has the others.
     let fields =
         if change { with(&on.fields, &incoming.event.fields) } else { own_fields(planning, incoming) };
-    if !all_hold(&innesco.dove, &fields) || any_holds(&innesco.non_dove, &fields) {
+    if !holds(&innesco.dove, &fields) || any_holds(&innesco.non_dove, &fields) {
         return;
     }
     if change && (!incoming.is_news || !changes_any(innesco, incoming.before, &on.fields)) {

@@ -15,7 +15,6 @@ mod timers;
 
 use chrono::{DateTime, Utc};
 
-pub use facts::all_hold;
 pub use fire::{Due, fire};
 pub use key::{case_id, message_key};
 
@@ -133,6 +132,7 @@ pub fn apply(
         fields: event.fields.clone(),
         importazione: event.importazione,
         taken_ms: ctx.now_ms(),
+        trace: event.traceparent,
     };
     let before = facts::merged_fields(ctx, case, &key);
     let is_news = record(&mut case.things, &key, &tipo.tipo, tipo.modifica, fact);

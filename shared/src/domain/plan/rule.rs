@@ -4,9 +4,9 @@ use chrono::NaiveDate;
 
 use crate::domain::Fields;
 use crate::domain::case::{Case, Fact, Motivo, Progress, Thing};
-use crate::domain::catalogue::{Annullamento, Pianificazione};
+use crate::domain::catalogue::{Annullamento, Pianificazione, any_holds, holds};
 
-use super::facts::{Base, all_hold, any_holds, base, fields_of, newest};
+use super::facts::{Base, base, fields_of, newest};
 use super::{Context, Planning};
 
 /// The thing (`cosa`) that a rule's events speak of.
@@ -24,8 +24,8 @@ pub(super) fn is_of(key: &str, cosa: &str) -> bool {
 pub(super) fn trigger<'a>(ctx: &Context<'_>, rule: &'a Pianificazione, thing: &'a Thing) -> Option<Base<'a>> {
     let base = base(ctx, thing, rule.innesco.iter().map(|i| i.evento.as_str()))?;
     let innesco = rule.innesco.iter().find(|i| i.evento == base.tipo)?;
-    let holds = all_hold(&innesco.dove, &base.fields) && !any_holds(&innesco.non_dove, &base.fields);
-    holds.then_some(base)
+    let is_met = holds(&innesco.dove, &base.fields) && !any_holds(&innesco.non_dove, &base.fields);
+    is_met.then_some(base)
 }
 
 /// What undoes the rule for this thing, with the reason: an event of the case that closes it or that the
@@ -53,7 +53,7 @@ fn counts(ctx: &Context<'_>, case: &Case, undoing: &Annullamento, key: &str, on:
 
 fn fact_undoes(ctx: &Context<'_>, case: &Case, undoing: &Annullamento, fact: &Fact, on: &Base<'_>) -> bool {
     let fields = fields_of(ctx, &undoing.evento, fact);
-    if !all_hold(&undoing.dove, &fields) || any_holds(&undoing.non_dove, &fields) {
+    if !holds(&undoing.dove, &fields) || any_holds(&undoing.non_dove, &fields) {
         return false;
     }
     let in_time = match &undoing.non_prima_di {
@@ -70,7 +70,7 @@ fn fact_undoes(ctx: &Context<'_>, case: &Case, undoing: &Annullamento, fact: &Fa
 fn taken_away(ctx: &Context<'_>, case: &Case, undoing: &Annullamento, fact: &Fact) -> bool {
     undoing.salvo_poi.iter().any(|exception| {
         case.things.values().filter_map(|thing| newest(thing, &exception.evento)).any(|later| {
-            later.stamp > fact.stamp && all_hold(&exception.dove, &fields_of(ctx, &exception.evento, later))
+            later.stamp > fact.stamp && holds(&exception.dove, &fields_of(ctx, &exception.evento, later))
         })
     })
 }
@@ -85,7 +85,7 @@ pub(super) fn held_until(ctx: &Context<'_>, case: &Case, rule: &Pianificazione) 
     let things = case.things.iter().filter(|(key, _)| is_of(key, &hold.cosa));
     let alive = things.filter_map(|(_, thing)| base(ctx, thing, thing.keys().map(String::as_str)));
     alive
-        .filter(|base| hold.eventi.iter().any(|tipo| tipo == base.tipo) && all_hold(&hold.dove, &base.fields))
+        .filter(|base| hold.eventi.iter().any(|tipo| tipo == base.tipo) && holds(&hold.dove, &base.fields))
         .filter_map(|base| Some(base.fields.get(&hold.fino_a)?.instant()?.timestamp_millis()))
         .max()
 }
@@ -94,7 +94,7 @@ impl Planning<'_, '_> {
     /// Why the rule is superfluous for this thing, if it is.
     pub(super) fn suppressed(&self, rule: &Pianificazione, key: &str, fields: &Fields) -> Option<Motivo> {
         let why = rule.soppresso_da.as_ref()?;
-        let by_fields = !why.dove.is_empty() && all_hold(&why.dove, fields);
+        let by_fields = !why.dove.is_empty() && holds(&why.dove, fields);
         let by_premium = why.premium_di.as_ref().is_some_and(|notice| self.goes_premium(notice, key));
         (by_fields || by_premium).then(|| Motivo::parse(&why.motivo)).flatten()
     }

@@ -12,7 +12,8 @@ use super::values::{Sources, Values};
 use crate::domain::Field;
 use crate::domain::catalogue::{Catalogue, InDubbio, Messaggio, Premium, Service};
 use crate::domain::ente::{Ente, ServizioEnte};
-use crate::wire::{Content, DispatchRequest, Level, PaymentData, RenderRequest, ThirdPartyData, VERSION};
+use crate::formats;
+use crate::wire::{Content, DispatchRequest, Level, PaymentData, RenderRequest, ThirdPartyData};
 
 /// UTF-16 units of IO's `subject` (io-api.md section 2).
 const SUBJECT: std::ops::RangeInclusive<usize> = 10..=120;
@@ -39,7 +40,7 @@ pub fn render(
     let job = Job::find(texts, catalogue, ente, request)?;
     let level = job.level();
     Ok(DispatchRequest {
-        v: VERSION,
+        v: formats::DISPATCH.written(),
         message: request.message.clone(),
         codice_fiscale: request.codice_fiscale.clone(),
         content: job.content(texts, catalogue, level)?,
@@ -50,7 +51,6 @@ pub fn render(
         dovuto_ms: request.dovuto_ms,
         utile_fino_ms: request.utile_fino_ms,
         accolto_ms: request.accolto_ms,
-        traceparent: request.traceparent.clone(),
     })
 }
 

@@ -56,6 +56,7 @@ fn defaults_are_those_of_the_contract() {
     assert_eq!(settings.shutdown_grace, Duration::from_secs(25));
     assert_eq!((settings.log.format, settings.log.level), (LogFormat::Json, LogLevel::Info));
     assert!(settings.privacy.trial_key);
+    assert!(settings.tracing.is_none());
 }
 
 #[test]
@@ -167,6 +168,9 @@ fn every_class_of_fault_names_file_key_and_reason() {
         ("[scheduler]\nbind = \"9101\"", "scheduler.bind", "an IP address and port"),
         ("[privacy]\nrecipient_hash_key = \"short\"", "privacy.recipient_hash_key", "at least 16 bytes"),
         ("[log]\nlevel = \"loud\"", "log.level", r#""error" or "warn""#),
+        ("[tracing]\nsample_ratio = 1.5", "tracing.sample_ratio", "from 0 to 1"),
+        ("[tracing]\nendpoint = \"http://otel:4318\"", "tracing.endpoint", "allow_plaintext"),
+        ("[tracing]\nendpoint = \"https://u:p@otel\"", "tracing.endpoint", "credentials"),
         ("[shutdown]\ngrace = true", "shutdown.grace", "a duration above zero"),
         ("[[amqp]]\nurl = 1", "amqp", "must be a table"),
     ];
@@ -253,4 +257,13 @@ fn no_secret_is_printed() {
     assert!(!printed.contains("canary"), "{printed}");
     assert_eq!(settings.redacted()["amqp"]["url"], "amqp://***@127.0.0.1:5672/%2f");
     assert_eq!(settings.redacted()["redis"]["prefix"], "pm");
+}
+
+#[test]
+fn tracing_is_on_where_a_collector_is_named() {
+    let folder = folder(&format!("{LOCAL}[tracing]\nendpoint = \"http://127.0.0.1:4318/\"\n"));
+    let tracing = load(folder.path(), &[]).unwrap().tracing.unwrap();
+    assert_eq!((tracing.endpoint.as_str(), tracing.sample_ratio), ("http://127.0.0.1:4318/", 0.1));
+    let tracing = load(folder.path(), &[("PROMEMORIA__TRACING__SAMPLE_RATIO", "1")]).unwrap().tracing;
+    assert_eq!(tracing.map(|it| it.sample_ratio), Some(1.0));
 }

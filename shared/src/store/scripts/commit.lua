@@ -1,17 +1,20 @@
 -- Writes what planning decided, all of it or nothing.
--- ARGV: event key (or empty), what to remember of it,
+-- ARGV: newest format that the caller reads, format that it writes, event key (or empty), what to remember of it,
 --   number of cases, then for each: id, revision expected (empty: it must not be there), new blob (with
 --     its revision in front), number of changes, and for each change: verb, slot, progress expected, due;
 --   number of persons, then for each: key, facts expected, new facts (empty: as they are), number of links,
 --     and the case ids to link;
 --   1 to have every other case of those persons looked at again;
 --   number of rules whose count of armed timers changes, then for each: rule, difference.
--- Verbs: A arm, M move, X cancel. Answers {status, now}: OK, SEEN with what is remembered, or CONFLICT.
+-- Verbs: A arm, M move, X cancel. Answers {status, now}: OK, SEEN with what is remembered, CONFLICT,
+-- or FOREIGN with the store's format where that is newer.
 local at = 0
 local function take()
   at = at + 1
   return ARGV[at]
 end
+local newest, written = tonumber(take()), tonumber(take())
+if format() > newest then return { 'FOREIGN', now_ms(), tostring(format()) } end
 local event, remember = take(), take()
 if event ~= '' then
   local seen = redis.call('HGET', ente .. 'i:' .. string.sub(event, 1, 2), string.sub(event, 3))
@@ -44,6 +47,7 @@ local armed = {}
 for i = 1, tonumber(take()) do armed[i] = { take(), take() } end
 -- From here on it is only writing.
 local now = now_ms()
+if written > format() then redis.call('SET', FORMAT, written) end
 local own = {}
 for _, write in ipairs(writes) do
   local id, blob, changes = write[1], write[2], write[3]

@@ -21,6 +21,7 @@ if blob ~= '' then
   return 1
 end
 redis.call('DEL', case_key(id), state_key(id))
+redis.call('HDEL', page_key(id), string.sub(id, 3))
 for i = 6 + events, #ARGV do
   local person = ARGV[i]
   local suffix = string.sub(person, 3)

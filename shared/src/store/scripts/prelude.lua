@@ -25,6 +25,10 @@ local MARK = ente .. 'mark'
 local function is_whole(least)
   return least == '' or tonumber(redis.call('GET', MARK) or '-1') >= tonumber(least)
 end
+-- The format of what is stored, raised by the first commit of a release that writes a newer one. A build that
+-- reads up to `newest` leaves a store of a later one alone.
+local FORMAT = ente .. 'format'
+local function format() return tonumber(redis.call('GET', FORMAT) or '0') end
 local function split(state)
   local parts = {}
   for part in string.gmatch(state .. '|', '([^|]*)|') do parts[#parts + 1] = part end
@@ -41,6 +45,8 @@ local function has_called(p) return (p[1] == 'A' or p[1] == 'E') and p[5] == 'c'
 local function marks(again, called) return (again and '|r' or called and '|' or '') .. (called and '|c' or '') end
 local function case_key(id) return ente .. 'c:' .. id end
 local function state_key(id) return ente .. 's:' .. id end
+-- The register's page of a case is a field of this hash: the rest of its id.
+local function page_key(id) return ente .. 'j:' .. string.sub(id, 1, 2) end
 -- One command over many arguments, as many at once as Lua's stack takes with room to spare (its limit is
 -- 8000); an even number, so that pairs stay together. Answers all that they answered, one after the other.
 local function in_chunks(command, key, arguments)

@@ -10,6 +10,8 @@
 --   LATER ms             ask for the status again
 --   ENDED what io_id     the status is known
 --   DONE                 nothing is left to do
+-- A last argument `unfenced` says that the try never passed the fence: AGAIN and OVER then end an emission that
+-- waits, and not one of which another try's request may have left.
 -- Answers {status, now}: OK, HELD (a doubt that an operator sees), or LATE with the progress that
 -- stands.
 local id, slot, kind, emission, verb = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -18,7 +20,9 @@ local member = id .. slot .. kind
 local progress = redis.call('HGET', state_key(id), slot) or ''
 local p = split(progress)
 if kind == 'm' then
-  local ours = (p[1] == 'E' or p[1] == 'I' or p[1] == 'D') and p[2] == emission
+  local may_have_left = p[1] == 'I' or p[1] == 'D'
+  if ARGV[#ARGV] == 'unfenced' and (verb == 'AGAIN' or verb == 'OVER') then may_have_left = false end
+  local ours = (p[1] == 'E' or may_have_left) and p[2] == emission
   -- That IO made it is true whoever says it: a copy that has not left need not leave any more, and what
   -- was assumed is known.
   local known = verb == 'SENT'

@@ -5,12 +5,14 @@ mod fire;
 mod latency;
 mod memory;
 mod quota;
+mod rebuild;
 mod relay;
 
 pub(super) use fire::{Fire, fire};
 pub(super) use latency::{Latency, latency};
 pub(super) use memory::{Memory, memory};
 pub(super) use quota::{Quota, quota};
+pub(super) use rebuild::{Rebuild, rebuild};
 pub(super) use relay::{Relay, relay};
 
 /// The middle of some figures; the lower of the two middle ones.

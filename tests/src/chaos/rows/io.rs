@@ -1,4 +1,4 @@
-//! F47 to F61: IO slow, lying, full, away; events that come twice.
+//! F47 to F61 without those of `ill`: IO slow, broken off, failing, away; events that come twice.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::life::lasts;
 use crate::chaos::checker::{Bounds, CANARIES};
 use crate::chaos::ground::Ground;
-use crate::chaos::matrix::{Kind, Needs, Row, Seen};
+use crate::chaos::matrix::{Needs, Row, Seen};
 use crate::chaos::proxy::{Cable, End, Flow};
 use crate::chaos::trial::{Setup, Trial};
 
@@ -26,15 +26,6 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
                 "everybody else's messages flow; the five are in doubt",
             ],
             hangs,
-        ),
-        Row::quick(
-            "F52",
-            [
-                "IO throttles",
-                "429 with and without its header, twelve calls",
-                "no attempt burned, each message once",
-            ],
-            throttles,
         ),
         Row::quick(
             "F53",
@@ -69,16 +60,6 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
                 pauses(ground, fault)
             },
         ),
-        Row::runs(
-            "F58",
-            [
-                "IO is down for long, with a backlog",
-                "connections refused for 20 s, 2000 messages due",
-                "drains; none lost",
-            ],
-            long,
-            backlog,
-        ),
         Row::quick(
             "F60",
             [
@@ -90,15 +71,6 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
         ),
     ];
     rows.extend(cables());
-    rows.push(Row::unrun(
-        "F59",
-        [
-            "IO fails for one path and some calls, for long",
-            "20 % slow or 5xx for 30 min",
-            "at most 10 % extra calls, others unaffected",
-        ],
-        Kind::NotYet("no injection yet; the budget of extra calls has its own tests"),
-    ));
     rows.push(Row::quick(
         "F61",
         [
@@ -114,7 +86,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
 /// What the cable does to one answer to a submit.
 fn cables() -> Vec<Row> {
     let doubt = "unknown: created once, in doubt, not sent again";
-    let slow = Flow { latency: Duration::from_millis(300), slice: 1, bandwidth: 0 };
+    let slow = Flow { latency: Duration::from_millis(300), slice: 1, ..Flow::default() };
     vec![
         Row::quick("F48", ["IO answers a byte at a time", "one byte every 300 ms", doubt], move |ground| {
             answer_breaks(ground, Cable::SlowAnswers(slow))
@@ -125,15 +97,6 @@ fn cables() -> Vec<Row> {
         Row::quick("F50", ["IO closes the connection", "FIN after the request was read", doubt], |ground| {
             answer_breaks(ground, Cable::EndAnswerAfter(0, End::Fin))
         }),
-        Row::quick(
-            "F51",
-            [
-                "IO's 201 is broken",
-                "body truncated; body that is no JSON",
-                "sent, without an id; never sent again",
-            ],
-            broken_created,
-        ),
     ]
 }
 
@@ -159,18 +122,6 @@ async fn answer_breaks(ground: Ground, cable: Cable) -> anyhow::Result<Seen> {
     Ok(Seen::new("created, in doubt; the next five went at once", report))
 }
 
-async fn broken_created(ground: Ground) -> anyhow::Result<Seen> {
-    let mut trial = Trial::start(&ground, Setup::default()).await?;
-    for kind in ["truncated", "wrong_json"] {
-        trial.io_fault(&json!({ "kind": kind, "operation": "submit" })).await?;
-        trial.publish(1).await?;
-        trial.settle().await?;
-    }
-    let blank = trial.book.outcomes.iter().filter(|o| o["data"]["io_id"] == Value::Null).count();
-    let report = trial.close(Bounds::default()).await?;
-    Ok(Seen::new(format!("sent, {blank} of 2 without an id, none again"), report))
-}
-
 async fn hangs(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     let hang = json!({
@@ -185,18 +136,6 @@ async fn hangs(ground: Ground) -> anyhow::Result<Seen> {
     let report = trial.close(Bounds { doubts: 5, ..Bounds::default() }).await?;
     ensure!(report.in_doubt == 5, "{} in doubt, not 5", report.in_doubt);
     Ok(Seen::new("35 sent, the five that hung in doubt", report))
-}
-
-async fn throttles(ground: Ground) -> anyhow::Result<Seen> {
-    let mut trial = Trial::start(&ground, Setup::default()).await?;
-    let with = json!({ "kind": "rate_limited", "calls": 10, "retry_after": 1 });
-    let absurd = json!({ "kind": "rate_limited", "calls": 1, "retry_after": 0 });
-    let without = json!({ "kind": "rate_limited", "calls": 1 });
-    trial.io_fault(&json!([with, absurd, without])).await?;
-    trial.publish(20).await?;
-    trial.settle().await?;
-    let report = trial.close(Bounds::default()).await?;
-    Ok(Seen::new("all sent after the pauses", report))
 }
 
 async fn fails(ground: Ground) -> anyhow::Result<Seen> {
@@ -239,22 +178,6 @@ async fn away(ground: Ground) -> anyhow::Result<Seen> {
     let took = trial.settle().await?;
     let report = trial.close(Bounds::default()).await?;
     Ok(Seen::new(format!("all sent {took:.1} s after it was back"), report))
-}
-
-async fn backlog(ground: Ground) -> anyhow::Result<Seen> {
-    let mut trial = Trial::start(&ground, Setup::default()).await?;
-    trial.crew.lose_io().await?;
-    trial.publish(2000).await?;
-    lasts(Duration::from_secs(20)).await;
-    let memory = trial.crew.sizes().iter().map(|(_, kib, _)| kib / 1024).max().unwrap_or(0);
-    trial.crew.start_io().await?;
-    trial.mended();
-    let took = trial.settle().await?;
-    let report = trial.close(Bounds::default()).await?;
-    Ok(Seen::new(
-        format!("largest process {memory} MiB meanwhile; all sent {took:.1} s after it was back"),
-        report,
-    ))
 }
 
 async fn thrice(ground: Ground) -> anyhow::Result<Seen> {

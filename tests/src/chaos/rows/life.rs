@@ -109,6 +109,9 @@ async fn random_kills(ground: Ground) -> anyhow::Result<Seen> {
         sleep(dice.between(200, 1000)).await;
     }
     trial.mended();
+    // Events that were in hand at two kills wait until the scheduler has been ready for 30 s, and before that the
+    // rebuild of the store waits for the lease of the last one killed.
+    trial.patient(2);
     trial.advance(INTENT).await?;
     let took = trial.settle().await?;
     let report = trial.close(Bounds { doubts: dispatchers * CONCURRENCY, ..Bounds::default() }).await?;

@@ -1,10 +1,18 @@
 //! The rows: `crash` processes that die at a named point, `life` processes that are stopped, killed and
-//! frozen, `broker` RabbitMQ, `store` Redis and the clocks, `io` the IO API and the events themselves,
-//! `rest` what has no injection.
+//! frozen, `broker` and `cluster` RabbitMQ, one node and three, `delivery` what becomes of its deliveries, `store`
+//! Redis and the clocks, `lost` a Redis that lost something, `tls` certificates, `io` and `ill` the IO API and the
+//! events themselves, `calendar` special days, `crowd` a million timers, `upgrade` two releases side by side.
 
 pub(super) mod broker;
+pub(super) mod calendar;
+pub(super) mod cluster;
 pub(super) mod crash;
+pub(super) mod crowd;
+pub(super) mod delivery;
+pub(super) mod ill;
 pub(super) mod io;
 pub(super) mod life;
-pub(super) mod rest;
+pub(super) mod lost;
 pub(super) mod store;
+pub(super) mod tls;
+pub(super) mod upgrade;

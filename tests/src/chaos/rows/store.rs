@@ -56,9 +56,9 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
         Row::runs(
             "F43",
             [
-                "Redis forgets its scripts, or is busy with one",
-                "SCRIPT FLUSH under load; a script that runs for 8 s",
-                "loaded again; none lost",
+                "Redis forgets its scripts, is busy with one, or refuses them",
+                "SCRIPT FLUSH under load; a script that runs for 8 s; the access list takes EVALSHA away while 20 events come",
+                "loaded again; what is refused is named; none lost",
             ],
             (Needs::Alone, false),
             scripts,
@@ -167,11 +167,34 @@ async fn scripts(ground: Ground) -> anyhow::Result<Seen> {
     ensure!(script.await?.is_err(), "the endless script ended by itself");
     trial.mended();
     let took = trial.settle().await?;
+    let granted = without_permission(&ground, &mut trial).await?;
     let report = trial.close(Bounds { doubts: 20, ..Bounds::default() }).await?;
     Ok(Seen::new(
-        format!("loaded again after each flush; all over {took:.1} s after the busy script"),
+        format!(
+            "loaded again after each flush; all over {took:.1} s after the busy script; NOPERM named, all over {granted:.1} s after it was granted"
+        ),
         report,
     ))
+}
+
+/// The access list lacks what the services need. Not a command in the middle of a script: Redis takes back nothing
+/// that the script did before.
+async fn without_permission(ground: &Ground, trial: &mut Trial) -> anyhow::Result<f64> {
+    let mut redis = ground.redis().await?;
+    let mut rule = async |rule: &str| {
+        redis::cmd("ACL").arg("SETUSER").arg("default").arg(rule).query_async::<()>(&mut redis).await
+    };
+    rule("-evalsha").await?;
+    trial.publish(20).await?;
+    let named = trial
+        .wait_for("intake names the refusal", async |trial: &Trial| {
+            Ok(trial.crew.log_of("scheduler").contains("redis refused a command: NOPERM"))
+        })
+        .await;
+    rule("+@all").await?;
+    named?;
+    trial.mended();
+    trial.settle().await
 }
 
 async fn clock_jumps(ground: Ground) -> anyhow::Result<Seen> {

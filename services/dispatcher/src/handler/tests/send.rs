@@ -1,42 +1,13 @@
 //! Sending.
 
 use serde_json::{Value, json};
-use shared::domain::FiscalCode;
-use shared::store::StoreError;
-use shared::store::ledger::{Fence, History, Settled};
+use shared::store::ledger::{Fence, History};
 use shared::wire::Level;
 
 use super::super::*;
-use crate::doubles::{CHIAVE, CODE, Seen, Tested, World, handler, hash, request};
-use crate::io_api::{Evidence, Misconfigured, ProfileAnswer, Refusal, SubmitAnswer};
-
-async fn dispatch(handler: &Tested, fields: Value) -> Verdict {
-    let verdict = handler.dispatch(&request(fields), || true).await;
-    verdict.outcomes.iter().for_each(super::assert_keeps_its_schema);
-    verdict
-}
-
-/// The one outcome, as type and `data` without what every outcome of a message has.
-fn outcome(verdict: &Verdict) -> (&'static str, Value) {
-    let [outcome] = verdict.outcomes.as_slice() else { panic!("one outcome: {verdict:?}") };
-    let mut data = outcome.data.clone();
-    let common = ["messaggio", "chiave", "evento", "destinatario"].map(|key| data.remove(key).unwrap());
-    let person = hash().of(&FiscalCode::parse(CODE).unwrap());
-    assert_eq!(common, [json!("alloggi-protocollo"), json!(CHIAVE), json!("e"), json!(person)]);
-    assert_eq!(outcome.routing_key(), format!("borgochiaro.{}", outcome.tipo));
-    (outcome.tipo, Value::Object(data))
-}
-
-fn retry(world: &World) -> (Duration, bool) {
-    match world.settlements().as_slice() {
-        [Settlement::Retry { after, burns_attempt, .. }] => (*after, *burns_attempt),
-        other => panic!("one retry: {other:?}"),
-    }
-}
-
-fn scartato(motivo: &str) -> (&'static str, Value) {
-    ("messaggio.scartato", json!({ "motivo": motivo }))
-}
+use super::{dispatch, outcome, retry, scartato};
+use crate::doubles::{Seen, handler, request};
+use crate::io_api::{Misconfigured, ProfileAnswer, Refusal, SubmitAnswer};
 
 #[tokio::test(start_paused = true)]
 async fn a_good_message_is_asked_for_fenced_sent_settled_and_told() {
@@ -74,7 +45,7 @@ async fn a_message_past_its_use_is_discarded_without_a_call() {
     let (handler, world) = handler();
     let verdict = dispatch(&handler, json!({"utile_fino_ms": 1})).await;
     assert_eq!(outcome(&verdict), scartato("scadenza-passata"));
-    assert!(matches!(world.seen().as_slice(), [Seen::Settle(_)]));
+    assert!(matches!(world.seen().as_slice(), [Seen::TurnedBack(_)]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,7 +55,7 @@ async fn who_cannot_be_written_to_is_discarded_before_the_fence() {
         world.profiles.lock().unwrap().push_back(answer.clone());
         let verdict = dispatch(&handler, json!({})).await;
         assert_eq!(outcome(&verdict), scartato("destinatario-non-raggiungibile"), "{answer:?}");
-        assert!(matches!(world.seen().as_slice(), [Seen::Profile(_), Seen::Settle(_)]), "{answer:?}");
+        assert!(matches!(world.seen().as_slice(), [Seen::Profile(_), Seen::TurnedBack(_)]), "{answer:?}");
     }
 }
 
@@ -174,12 +145,12 @@ async fn a_refused_key_gives_way_to_the_second_and_then_only_the_service_is_paus
     dispatch(&handler, json!({})).await;
     let seen = world.seen();
     assert_eq!(seen[0], Seen::Profile("seconda".to_owned()));
-    assert!(matches!(&seen[1], Seen::Settle(Settlement::Retry { after, burns_attempt: false, .. })
+    assert!(matches!(&seen[1], Seen::TurnedBack(Settlement::Retry { after, burns_attempt: false, .. })
         if *after >= Duration::from_mins(1)));
     dispatch(&handler, json!({})).await;
     assert!(matches!(
         world.seen().as_slice(),
-        [Seen::Settle(Settlement::Retry { burns_attempt: false, .. })]
+        [Seen::TurnedBack(Settlement::Retry { burns_attempt: false, .. })]
     ));
     tokio::time::advance(Duration::from_mins(1)).await;
     assert_eq!(outcome(&dispatch(&handler, json!({})).await).0, "messaggio.inviato");
@@ -195,7 +166,7 @@ async fn a_fault_of_the_account_pauses_the_service_and_burns_nothing() {
     dispatch(&handler, json!({})).await;
     assert!(matches!(
         world.seen().as_slice(),
-        [Seen::Settle(Settlement::Retry { burns_attempt: false, .. })]
+        [Seen::TurnedBack(Settlement::Retry { burns_attempt: false, .. })]
     ));
 }
 
@@ -248,6 +219,23 @@ async fn what_certainly_did_not_leave_is_due_again_and_burns_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_profile_stops_undoes_no_try_and_what_the_sending_stops_undoes_its_own() {
+    let retry_after = Duration::from_secs(1);
+    let (handler, world) = handler();
+    world.profiles.lock().unwrap().push_back(ProfileAnswer::Throttled { retry_after });
+    dispatch(&handler, json!({})).await;
+    assert!(matches!(world.seen().as_slice(), [Seen::Profile(_), Seen::TurnedBack(_)]));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    world.submits.lock().unwrap().push_back(SubmitAnswer::Throttled { retry_after });
+    dispatch(&handler, json!({})).await;
+    let seen = world.seen();
+    assert!(
+        matches!(seen.as_slice(), [Seen::Profile(_), Seen::Fence, Seen::Submit(_), Seen::Settle(_)]),
+        "{seen:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn ten_failures_in_a_row_pause_the_account() {
     let (handler, world) = handler();
     world.profiles.lock().unwrap().extend(vec![ProfileAnswer::Unavailable; 10]);
@@ -260,7 +248,7 @@ async fn ten_failures_in_a_row_pause_the_account() {
     dispatch(&handler, json!({})).await;
     assert!(matches!(
         world.seen().as_slice(),
-        [Seen::Settle(Settlement::Retry { burns_attempt: false, .. })]
+        [Seen::TurnedBack(Settlement::Retry { burns_attempt: false, .. })]
     ));
 }
 
@@ -275,7 +263,7 @@ async fn repetitions_go_only_as_far_as_fresh_messages_pay_for_them() {
     world.seen();
     assert_eq!(dispatch(&handler, again()).await, End::Ack.into());
     let held = world.seen();
-    let [Seen::Settle(Settlement::Retry { after, burns_attempt: false, called: true })] = held.as_slice()
+    let [Seen::TurnedBack(Settlement::Retry { after, burns_attempt: false, called: true })] = held.as_slice()
     else {
         panic!("no call, nothing burnt, still a repetition: {held:?}")
     };
@@ -316,148 +304,6 @@ async fn a_failure_of_io_burns_an_attempt_and_the_twelfth_is_the_last() {
     let verdict = dispatch(&handler, json!({})).await;
     assert_eq!(outcome(&verdict), ("messaggio.fallito", json!({"codice": "attempts"})));
     assert!(matches!(verdict.end, End::Dead { code: "attempts", .. }), "{:?}", verdict.end);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_doubt_is_held_or_resent_once() {
-    let rows = [("hold", 0, "hold", 1), ("resend", 0, "resend", 1), ("resend", 1, "hold", 2)];
-    for (policy, doubts, politica, tentativo) in rows {
-        let (handler, world) = handler();
-        *world.history.lock().unwrap() = History { doubts, ..History::default() };
-        world.submits.lock().unwrap().push_back(SubmitAnswer::Unknown(Evidence::Timeout));
-        let verdict = dispatch(&handler, json!({"in_dubbio": policy})).await;
-        let data = json!({"politica": politica, "tentativo": tentativo});
-        assert_eq!(outcome(&verdict), ("messaggio.in-dubbio", data), "{policy} after {doubts}");
-        let settlements = world.settlements();
-        let [Settlement::InDoubt { after, evidence, .. }] = settlements.as_slice() else {
-            panic!("{settlements:?}")
-        };
-        assert_eq!(evidence, "timeout");
-        assert_eq!(after.is_some(), politica == "resend", "{policy} after {doubts}");
-        assert_eq!(verdict.end, End::Ack);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_doubt_that_is_assumed_to_be_sent_ends_flagged_and_without_an_id() {
-    for doubts in [0, 1] {
-        let (handler, world) = handler();
-        *world.history.lock().unwrap() = History { doubts, ..History::default() };
-        world.submits.lock().unwrap().push_back(SubmitAnswer::Unknown(Evidence::Gateway));
-        let verdict = dispatch(&handler, json!({"in_dubbio": "assume_sent", "ripiego": true})).await;
-        let (tipo, data) = outcome(&verdict);
-        assert_eq!(tipo, "messaggio.inviato");
-        assert_eq!((&data["presunto"], &data["io_id"]), (&json!(true), &Value::Null));
-        assert_eq!((&data["livello"], &data["testo"]), (&json!("STANDARD"), &json!("0123456789abcdef")));
-        let settlements = world.settlements();
-        let [Settlement::Assumed { level, ripiego, .. }] = settlements.as_slice() else {
-            panic!("{settlements:?}")
-        };
-        assert_eq!((*level, *ripiego), (Some(Level::Standard), true));
-        assert_eq!(
-            handler
-                .metrics()
-                .own
-                .premium_messages
-                .with_label_values(&["borgochiaro", "promemoria-appuntamento"])
-                .get(),
-            0
-        );
-        let sent = dispatch(&handler, json!({})).await;
-        assert_ne!(verdict.outcomes[0].id(), sent.outcomes[0].id(), "an answer after all is news");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_doubt_that_expires_is_due_just_after_its_use_and_without_an_end_is_held() {
-    let (handler, world) = handler();
-    let now = handler.parts.clock.now().timestamp_millis();
-    let end = now + 60_000;
-    world.submits.lock().unwrap().extend(vec![SubmitAnswer::Unknown(Evidence::Timeout); 2]);
-    let verdict = dispatch(&handler, json!({"in_dubbio": "expire", "utile_fino_ms": end})).await;
-    assert_eq!(outcome(&verdict), ("messaggio.in-dubbio", json!({"politica": "expire", "tentativo": 1})));
-    let settlements = world.settlements();
-    let [Settlement::InDoubt { after: Some(after), .. }] = settlements.as_slice() else {
-        panic!("{settlements:?}")
-    };
-    let later = handler.parts.clock.now().timestamp_millis() - now;
-    let due = i64::try_from(after.as_millis()).unwrap();
-    assert!((60_001 - later..=60_001).contains(&due), "{due} after {later}");
-    let verdict = dispatch(&handler, json!({"in_dubbio": "expire"})).await;
-    assert_eq!(outcome(&verdict).1["politica"], "hold");
-}
-
-#[tokio::test(start_paused = true)]
-async fn doubts_of_one_message_are_different_outcomes() {
-    let (handler, world) = handler();
-    let mut ids = Vec::new();
-    for doubts in [0, 0, 1] {
-        *world.history.lock().unwrap() = History { doubts, ..History::default() };
-        world.submits.lock().unwrap().push_back(SubmitAnswer::Unknown(Evidence::Reset));
-        ids.push(dispatch(&handler, json!({})).await.outcomes[0].id());
-    }
-    assert_eq!(ids[0], ids[1]);
-    assert_ne!(ids[1], ids[2]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_was_sent_is_recorded_as_soon_as_the_store_is_back_and_sent_once() {
-    let (handler, world) = handler();
-    let away = || Err(StoreError::Unavailable("away".into()));
-    world.fences.lock().unwrap().extend([Err(StoreError::Unavailable("away".into())), Ok(Fence::Go)]);
-    world.settled.lock().unwrap().extend([away(), away(), away(), Ok(Settled::Recorded)]);
-    let verdict = dispatch(&handler, json!({})).await;
-    assert_eq!(outcome(&verdict).0, "messaggio.inviato");
-    let seen = world.seen();
-    assert_eq!(seen.iter().filter(|seen| matches!(seen, Seen::Submit(_))).count(), 1);
-    assert_eq!(seen.iter().filter(|seen| matches!(seen, Seen::Settle(_))).count(), 4);
-    let intents = world.intents.lock().unwrap();
-    assert_eq!(intents[0], intents[1], "the same try, repeated");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_store_that_stays_away_before_the_fence_gives_the_delivery_back() {
-    let (handler, world) = handler();
-    let away = || Err(StoreError::Unavailable("away".into()));
-    world.fences.lock().unwrap().extend(std::iter::repeat_with(away).take(1_000));
-    assert_eq!(dispatch(&handler, json!({})).await, End::GiveBack.into());
-    assert!(!world.seen().contains(&Seen::Submit("prima".to_owned())));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_the_ledger_knows_better_is_told_in_its_place() {
-    let (handler, world) = handler();
-    world.profiles.lock().unwrap().push_back(ProfileAnswer::NotFound);
-    let sent = Settlement::Sent {
-        io_id: Some("IO-0".to_owned()),
-        level: Level::Standard,
-        ripiego: false,
-        follow: true,
-        inviato_ms: 0,
-    };
-    world.settled.lock().unwrap().push_back(Ok(Settled::Already(sent)));
-    assert_eq!(outcome(&dispatch(&handler, json!({})).await).1["io_id"], "IO-0");
-    world.profiles.lock().unwrap().push_back(ProfileAnswer::NotFound);
-    world.settled.lock().unwrap().push_back(Ok(Settled::Stale));
-    assert_eq!(dispatch(&handler, json!({})).await, End::Ack.into());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_sending_by_a_superseded_emission_is_told_as_one_of_its_own() {
-    let (handler, world) = handler();
-    let usual = dispatch(&handler, json!({})).await;
-    world.settled.lock().unwrap().push_back(Ok(Settled::Stale));
-    let late = dispatch(&handler, json!({})).await;
-    assert_eq!((outcome(&late).0, &outcome(&late).1["io_id"]), ("messaggio.inviato", &json!("IO-1")));
-    assert_ne!(late.outcomes[0].id(), usual.outcomes[0].id(), "no repetition of the other's");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_record_that_cannot_be_read_goes_to_the_dead() {
-    let (handler, world) = handler();
-    world.fences.lock().unwrap().push_back(Err(StoreError::Unreadable("state")));
-    let verdict = dispatch(&handler, json!({})).await;
-    assert!(matches!(verdict.end, End::Dead { code: "store", .. }), "{:?}", verdict.end);
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,8 @@ use crate::domain::FiscalCode;
 use crate::domain::catalogue::InDubbio;
 use crate::domain::event::{CaseEvent, Refusal};
 use crate::domain::render::{Texts, render};
-use crate::wire::{MessageRef, RenderRequest, VERSION};
+use crate::formats;
+use crate::wire::{MessageRef, RenderRequest};
 
 static TEXTS: LazyLock<Texts> =
     LazyLock::new(|| Texts::compile(&CATALOGUE, [&*ENTE]).unwrap_or_else(|faults| panic!("{faults:#?}")));
@@ -63,7 +64,7 @@ fn survive(body: &[u8]) -> Result<(), TestCaseError> {
         service.messaggi.values().filter(|m| m.regola.innesco.iter().any(|t| t.evento == event.tipo));
     for message in led_to {
         let request = RenderRequest {
-            v: VERSION,
+            v: formats::RENDER.written(),
             message: MessageRef {
                 ente: ENTE.id.clone(),
                 servizio: event.servizio.clone(),
@@ -74,6 +75,7 @@ fn survive(body: &[u8]) -> Result<(), TestCaseError> {
                 caso: "c".to_owned(),
                 slot: 0,
                 attempt: 1,
+                traceparent: None,
             },
             codice_fiscale: FiscalCode::parse("AAAAAA00A00A000A").unwrap(),
             campi: campi.clone(),
@@ -81,7 +83,6 @@ fn survive(body: &[u8]) -> Result<(), TestCaseError> {
             dovuto_ms: 1,
             utile_fino_ms: None,
             accolto_ms: None,
-            traceparent: None,
         };
         let Ok(sent) = render(&TEXTS, &CATALOGUE, &ENTE, &request, InDubbio::Hold) else { continue };
         let units = |text: &str| text.encode_utf16().count();

@@ -9,7 +9,8 @@ use crate::domain::ente::{ContrattoPremium, Ente, IoAccount, ServizioEnte};
 use crate::domain::permits::Permits;
 use crate::domain::render::{RenderError, Texts, render};
 use crate::domain::{Field, Fields, FiscalCode};
-use crate::wire::{DispatchRequest, MessageRef, RenderRequest, VERSION};
+use crate::formats;
+use crate::wire::{DispatchRequest, MessageRef, RenderRequest};
 
 /// The service of the fixture.
 pub(super) const SERVIZIO: &str = "prova";
@@ -55,6 +56,7 @@ pub(super) fn catalogue(messaggi: Vec<Messaggio>) -> Catalogue {
     Catalogue {
         servizi: BTreeMap::from([(SERVIZIO.to_owned(), service)]),
         permessi: Permits::default(),
+        digest: String::new(),
         festivita: Holidays::new(vec![republic], vec![1]),
     }
 }
@@ -101,7 +103,7 @@ pub(super) fn fields<'a>(texts: impl IntoIterator<Item = (&'a str, &'a str)>) ->
 /// A request for that message type.
 pub(super) fn request(ente: &Ente, servizio: &str, messaggio: &str, campi: Fields) -> RenderRequest {
     RenderRequest {
-        v: VERSION,
+        v: formats::RENDER.written(),
         message: MessageRef {
             ente: ente.id.clone(),
             servizio: servizio.to_owned(),
@@ -112,6 +114,7 @@ pub(super) fn request(ente: &Ente, servizio: &str, messaggio: &str, campi: Field
             caso: "c".to_owned(),
             slot: 0,
             attempt: 1,
+            traceparent: None,
         },
         codice_fiscale: FiscalCode::parse("AAAAAA00A00A000A").unwrap(),
         campi,
@@ -119,7 +122,6 @@ pub(super) fn request(ente: &Ente, servizio: &str, messaggio: &str, campi: Field
         dovuto_ms: 1,
         utile_fino_ms: None,
         accolto_ms: None,
-        traceparent: None,
     }
 }
 

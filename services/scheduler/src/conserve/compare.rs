@@ -1,0 +1,70 @@
+//! The register held against the cases.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use shared::broker::Publisher;
+use shared::journal::{Disagreement, WHOLE_CASE, day_of, disagreements, waiting};
+use shared::store::keys::CaseId;
+use shared::store::register::{Page, Walk};
+use tokio::time::Instant;
+
+use super::{Ended, Turn};
+
+/// Cases loaded by one script.
+const TOGETHER: usize = 100;
+/// For each second of work so many of rest: a comparison takes a fifth of one connection at most.
+const REST: u32 = 4;
+
+impl<P: Publisher> Turn<'_, P> {
+    /// On which messages of an ente journal and ledger differ now.
+    pub(super) async fn compare(&mut self, ente: &str) -> Result<HashSet<Disagreement>, Ended> {
+        let mut found = HashSet::new();
+        let mut walk = Walk::default();
+        loop {
+            let begun = Instant::now();
+            let Some(listed) = self.register.list(ente, &mut walk).await? else { return Ok(found) };
+            for some in listed.pages.chunks(TOGETHER) {
+                found.extend(self.pages(ente, some, listed.now_ms).await?);
+            }
+            for some in listed.linked.chunks(TOGETHER) {
+                found.extend(self.strangers(ente, some).await?);
+            }
+            self.keep().await?;
+            tokio::time::sleep(begun.elapsed().saturating_mul(REST).min(Duration::from_secs(1))).await;
+        }
+    }
+
+    async fn pages(&self, ente: &str, pages: &[Page], now_ms: i64) -> Result<HashSet<Disagreement>, Ended> {
+        let ids: Vec<CaseId> = pages.iter().map(|page| page.case).collect();
+        let units = self.of.store.load(ente, None, &ids, &[]).await?.units;
+        let members: Vec<_> = units.iter().flat_map(waiting).collect();
+        let unplaced = self.schedule.unplaced(ente, &members).await?;
+        let mut found = HashSet::new();
+        for (page, unit) in pages.iter().zip(&units) {
+            if !unit.known && self.is_past(page, now_ms) {
+                // The journal was read again after retention had taken the case.
+                self.register.forget(ente, &page.case).await?;
+            } else {
+                found.extend(disagreements(ente, page, unit, &unplaced));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Cases of which the journal knows nothing.
+    async fn strangers(&self, ente: &str, linked: &[CaseId]) -> Result<HashSet<Disagreement>, Ended> {
+        let strangers = self.register.strangers(ente, linked).await?;
+        if strangers.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let units = self.of.store.load(ente, None, &strangers, &[]).await?.units;
+        Ok(units.iter().filter(|unit| unit.known).map(|unit| (unit.id, WHOLE_CASE)).collect())
+    }
+
+    /// Whether retention may have taken a case of which the journal last told so long ago.
+    fn is_past(&self, page: &Page, now_ms: i64) -> bool {
+        let days = self.of.idle_case.as_secs() / (24 * 3600);
+        u64::from(day_of(now_ms).saturating_sub(page.day)) >= days
+    }
+}

@@ -1,0 +1,268 @@
+//! What ends the process that takes it must not do so for ever.
+//!
+//! A delivery that comes again may be why the process before ended. The broker counts returns, but of everything
+//! that was prefetched, so its count says little of any one. So whoever takes a delivery again notes that first
+//! and strikes the note when it is done: what is noted then was in hand when a process ended. Such a suspect is
+//! taken alone, so that its next end is nobody else's, and not before the process has been ready for a while, so that
+//! processes that die of something else (they are killed, the machine is restarted) do not blame it. After
+//! three ends it is given up: one unnoted, one among others, one alone.
+//!
+//! A delivery that comes for the first time costs nothing of this.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::{debug, warn};
+
+use crate::domain::hex;
+use crate::store::StoreError;
+
+/// Notes after which it is given up. The first end of all is not noted: nobody suspected it yet.
+const MOST: u32 = 2;
+/// Deliveries that come again and are in hand at once: an end makes no more suspects than these, and the rest
+/// of a prefetched thousand still passes within seconds.
+const CROWD: usize = 4;
+/// How long a process has been ready before it takes a suspect. Longer than processes live that are killed one
+/// after the other, and short against the delivery acknowledgement timeout of the broker (30 minutes). Ready,
+/// because what comes for the first time must have had its turn: a store may have to be rebuilt before.
+const CALM: Duration = Duration::from_secs(30);
+/// How often it is looked whether the process is ready.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What may end a process: the digest of what it is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Suspect([u8; 16]);
+
+impl Suspect {
+    /// Of a queue and what tells its deliveries apart, the body for example. A digest, so that nothing of it is
+    /// in the store.
+    #[must_use]
+    pub fn of(queue: &str, what: &[u8]) -> Self {
+        let digest = Sha256::new().chain_update(queue).chain_update([0]).chain_update(what).finalize();
+        let mut short = [0; 16];
+        short.copy_from_slice(&digest[..16]);
+        Self(short)
+    }
+}
+
+impl fmt::Display for Suspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+/// Remembers, beyond the end of a process, what was in its hand.
+pub trait CrashCount: Send + Sync + 'static {
+    /// How often it was noted and not forgotten.
+    fn of(&self, suspect: &Suspect) -> impl Future<Output = Result<u32, StoreError>> + Send;
+
+    /// Notes it for the `count`th time.
+    fn note(&self, suspect: &Suspect, count: u32) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// It was handled.
+    fn forget(&self, suspect: &Suspect) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Decides in which company a delivery that comes again is handled.
+pub struct Suspects<C> {
+    count: Arc<C>,
+    is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    ready_since: OnceLock<Instant>,
+    crowd: Arc<Semaphore>,
+    alone: Arc<Semaphore>,
+}
+
+/// What is done with it.
+pub enum Admission<C> {
+    /// It is handled; [`Leave::over`] afterwards.
+    Handle(Leave<C>),
+    /// It ended too many processes.
+    GiveUp,
+}
+
+/// Leave to handle one delivery. If it is dropped without [`Leave::over`], because the handler panicked, the
+/// note stays.
+pub struct Leave<C> {
+    count: Arc<C>,
+    suspect: Suspect,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl<C: CrashCount> Suspects<C> {
+    /// Of a process that starts now; `is_ready` says whether it does its work.
+    #[must_use]
+    pub fn new(count: C, is_ready: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self {
+            count: Arc::new(count),
+            is_ready: Box::new(is_ready),
+            ready_since: OnceLock::new(),
+            crowd: places(CROWD),
+            alone: places(1),
+        }
+    }
+
+    /// Waits until the process has been ready for [`CALM`].
+    async fn calm(&self) {
+        while self.ready_since.get().is_none() {
+            if (self.is_ready)() {
+                self.ready_since.get_or_init(Instant::now);
+            } else {
+                sleep(LOOK).await;
+            }
+        }
+        if let Some(since) = self.ready_since.get() {
+            sleep_until(*since + CALM).await;
+        }
+    }
+
+    /// Waits until a delivery that comes again may be handled. A store that does not answer notes nothing: the
+    /// broker's own limit is left then.
+    pub async fn admit(&self, suspect: Suspect) -> Admission<C> {
+        let noted = self.count.of(&suspect).await.unwrap_or_else(|failure| {
+            debug!(error = %failure, "returns are not counted");
+            0
+        });
+        if noted >= MOST {
+            return Admission::GiveUp;
+        }
+        let place = if noted == 0 {
+            Arc::clone(&self.crowd).acquire_owned().await
+        } else {
+            warn!(%suspect, "in hand when a process ended: taken alone");
+            self.calm().await;
+            Arc::clone(&self.alone).acquire_owned().await
+        };
+        if let Err(failure) = self.count.note(&suspect, noted + 1).await {
+            debug!(error = %failure, "returns are not counted");
+        }
+        // Nobody closes them; without a place it is handled all the same.
+        Admission::Handle(Leave { count: Arc::clone(&self.count), suspect, _place: place.ok() })
+    }
+}
+
+impl<C: CrashCount> Leave<C> {
+    /// It was handled, whatever came of it: the note is struck.
+    pub async fn over(self) {
+        if let Err(failure) = self.count.forget(&self.suspect).await {
+            debug!(error = %failure, "returns are not counted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::{Mutex, PoisonError};
+
+    use super::*;
+
+    /// What a store would hold, across processes.
+    #[derive(Clone, Default)]
+    struct Notes(Arc<Mutex<HashMap<Suspect, u32>>>);
+
+    impl Notes {
+        fn with<T>(&self, look: impl FnOnce(&mut HashMap<Suspect, u32>) -> T) -> T {
+            look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    impl CrashCount for Notes {
+        async fn of(&self, suspect: &Suspect) -> Result<u32, StoreError> {
+            Ok(self.with(|notes| notes.get(suspect).copied().unwrap_or(0)))
+        }
+
+        async fn note(&self, suspect: &Suspect, count: u32) -> Result<(), StoreError> {
+            self.with(|notes| notes.insert(*suspect, count));
+            Ok(())
+        }
+
+        async fn forget(&self, suspect: &Suspect) -> Result<(), StoreError> {
+            self.with(|notes| notes.remove(suspect));
+            Ok(())
+        }
+    }
+
+    /// A process that is ready at once.
+    fn started(notes: &Notes) -> Suspects<Notes> {
+        Suspects::new(notes.clone(), || true)
+    }
+
+    fn suspect(name: &str) -> Suspect {
+        Suspect::of("queue", name.as_bytes())
+    }
+
+    async fn leave(process: &Suspects<Notes>, name: &str) -> Leave<Notes> {
+        match process.admit(suspect(name)).await {
+            Admission::Handle(leave) => leave,
+            Admission::GiveUp => panic!("{name} is given up"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ends_process_after_process_is_given_up_after_the_third() {
+        let notes = Notes::default();
+        // The first end was before anybody suspected it. The second, among others:
+        let process = started(&notes);
+        drop(leave(&process, "poison").await);
+        leave(&process, "good").await.over().await;
+        // The third, alone and after a while:
+        let process = started(&notes);
+        let begun = Instant::now();
+        drop(leave(&process, "poison").await);
+        assert_eq!(begun.elapsed(), CALM);
+        let process = started(&notes);
+        assert!(matches!(process.admit(suspect("poison")).await, Admission::GiveUp));
+        leave(&process, "good").await.over().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspect_waits_for_a_process_that_is_not_ready() {
+        let notes = Notes::default();
+        notes.with(|notes| notes.insert(suspect("poison"), 1));
+        let ready_at = Instant::now() + Duration::from_mins(5);
+        let process = Suspects::new(notes, move || Instant::now() >= ready_at);
+        leave(&process, "good").await.over().await;
+        assert!(Instant::now() < ready_at, "nobody else waits");
+        leave(&process, "poison").await.over().await;
+        assert!(Instant::now() >= ready_at + CALM);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_only_there_when_a_process_ended_is_cleared_of_it() {
+        let notes = Notes::default();
+        let process = started(&notes);
+        drop((leave(&process, "a").await, leave(&process, "b").await));
+        let process = started(&notes);
+        for name in ["a", "b"] {
+            leave(&process, name).await.over().await;
+        }
+        assert!(notes.with(|notes| notes.is_empty()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn suspects_are_in_hand_one_at_a_time_and_others_in_a_small_crowd() {
+        let notes = Notes::default();
+        for name in ["a", "b"] {
+            notes.with(|notes| notes.insert(suspect(name), 1));
+        }
+        let process = started(&notes);
+        let first = leave(&process, "a").await;
+        let (second, soon) = (process.admit(suspect("b")), Duration::from_hours(1));
+        let second = tokio::time::timeout(soon, second).await;
+        assert!(second.is_err(), "two suspects at once");
+        first.over().await;
+        leave(&process, "b").await.over().await;
+
+        let mut crowd = Vec::new();
+        for number in 0..CROWD {
+            crowd.push(leave(&process, &number.to_string()).await);
+        }
+        assert!(tokio::time::timeout(soon, process.admit(suspect("one more"))).await.is_err());
+    }
+}

@@ -1,0 +1,106 @@
+//! Waiting, always with a deadline.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use redis::AsyncCommands as _;
+use tokio::time::{Instant, sleep};
+
+use super::Trial;
+use crate::chaos::book::Book;
+use crate::chaos::stored::Stored;
+
+/// Between two looks at the store, which tells nobody of its changes.
+const GLANCE: Duration = Duration::from_millis(50);
+
+impl Trial {
+    /// What is waited for may take so much longer from now on.
+    pub(in crate::chaos) fn patient(&mut self, times: u32) {
+        self.patience *= times;
+    }
+
+    /// The fault is over now: recovery is counted from here.
+    pub(in crate::chaos) fn mended(&mut self) {
+        self.mended = Some(Instant::now());
+    }
+
+    /// Collects outcomes until the book says so.
+    pub(in crate::chaos) async fn until(
+        &mut self,
+        what: &str,
+        enough: impl Fn(&Book) -> bool,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + self.patience;
+        while !enough(&self.book) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(outcome) = self.integrator.next(left).await? {
+                self.book.outcomes.push(outcome);
+                continue;
+            }
+            let (open, some) = (self.book.open(), 10);
+            let first = &open[..open.len().min(some)];
+            anyhow::bail!("{what}: not within {:?}; {} open, first {first:?}", self.patience, open.len());
+        }
+        Ok(())
+    }
+
+    /// Waits until every confirmed event came to an end, and nothing is on its way. Returns the seconds
+    /// since the fault was over.
+    pub(in crate::chaos) async fn settle(&mut self) -> anyhow::Result<f64> {
+        let settled = self.until("every event comes to an end", |book| book.open().is_empty()).await;
+        if settled.is_err() {
+            let standing = Stored::count(&self.ground).await?;
+            settled.with_context(|| format!("the store: {standing:?}"))?;
+        }
+        let took = self.mended.map_or(0.0, |mended| mended.elapsed().as_secs_f64());
+        self.wait_quiet().await?;
+        Ok(took)
+    }
+
+    /// Waits until nothing is in flight nor due.
+    pub(in crate::chaos) async fn wait_quiet(&self) -> anyhow::Result<()> {
+        let mut redis = self.ground.redis().await?;
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let mut busy = 0_usize;
+            for key in redis.keys::<_, Vec<Vec<u8>>>("pm:{*}:fly").await? {
+                busy += redis.zcard::<_, usize>(key).await?;
+            }
+            let (seconds, _): (i64, i64) = redis::cmd("TIME").query_async(&mut redis).await?;
+            let offset: Option<i64> = redis.get("promemoria:clock-offset-ms").await?;
+            let now_ms = seconds * 1000 + offset.unwrap_or(0);
+            for key in redis.keys::<_, Vec<Vec<u8>>>("pm:{*}:due").await? {
+                busy += redis.zcount::<_, _, _, usize>(key, "-inf", now_ms).await?;
+            }
+            if busy == 0 {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < deadline, "{busy} entries are still due or on their way");
+            sleep(GLANCE).await;
+        }
+    }
+
+    /// Waits until a condition of the fleet holds.
+    pub(in crate::chaos) async fn wait_for(
+        &self,
+        what: &str,
+        mut holds: impl AsyncFnMut(&Self) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<()> {
+        let deadline = Instant::now() + self.patience;
+        while !holds(self).await? {
+            anyhow::ensure!(Instant::now() < deadline, "{what}: not within {:?}", self.patience);
+            sleep(GLANCE).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until a service's readiness is as asked: `true` is ready.
+    pub(in crate::chaos) async fn wait_readiness(&self, service: &str, ready: bool) -> anyhow::Result<()> {
+        let wanted = if ready { 200 } else { 503 };
+        let what = format!("/readyz of {service} says {wanted}");
+        self.wait_for(&what, async |trial: &Self| {
+            Ok(trial.crew.get(service, "/readyz").await.is_ok_and(|(status, _)| status == wanted))
+        })
+        .await
+    }
+}
