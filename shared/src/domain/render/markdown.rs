@@ -159,8 +159,11 @@ impl Place<'_> {
     }
 
     /// Letters or digits on both sides: `_` neither opens nor closes.
+    ///
+    /// Of ASCII only: beyond it Unicode's "alphabetic" holds symbols too (the circled and squared letters),
+    /// and next to a symbol `_` does close. An escape that was not needed shows nothing.
     fn is_inside_word(&self) -> bool {
-        self.before.is_alphanumeric() && self.next().is_alphanumeric()
+        self.before.is_ascii_alphanumeric() && self.next().is_ascii_alphanumeric()
     }
 
     /// `.` or `)` after the number that would make a list item.
@@ -236,6 +239,13 @@ mod tests {
             ("a --- b", "a --\\- b"),
         ] {
             assert_eq!(in_template("Testo ", text, " fine"), escaped, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_letter_that_is_a_symbol_makes_no_word() {
+        for (text, escaped) in [("Σ_🄰", "Σ\\_🄰"), ("Ⓐ_a", "Ⓐ\\_a"), ("a_1", "a_1")] {
+            assert_eq!(in_template("__", text, "__"), escaped);
         }
     }
 

@@ -96,7 +96,7 @@ fn text() -> impl Strategy<Value = String> {
             "https://evil.example", "http://x.y", "www.evil.it", "a@b.it", "mailto:a@b.it", "<b>", "</b>",
             "<!--", "<br>", "![](x)", "[a](b)", "[a]: b", "{{ 7*7 }}", "{% if x %}", "[^1]", "[x] ", "&lt",
             "javascript:alert(1)", "| a | b |", "|---|", ":-:", "<https://x.y>", "\u{202E}", "\u{200B}",
-            "è", "😀", "a", "Via Roma 1", "snake_case",
+            "è", "😀", "Ⓐ", "🄰", "½", "Ⅷ", "a", "Via Roma 1", "snake_case",
         ]),
     ];
     (prop::collection::vec(piece, 0..12), any::<String>(), any::<bool>())
