@@ -62,9 +62,10 @@ soak: ## a random mix of faults: SEED=7 MINUTES=30 chooses and repeats it
 	@cargo build --quiet --locked --package tests --bin chaos --bin fleet-process
 	@$${CARGO_TARGET_DIR:-target}/debug/chaos soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),30)
 
-bench: ## the fleet against a thin relay of the same hops; some minutes on a quiet machine, ONLY=quota one part
+bench: ## the fleet against a thin relay of the same hops, on a quiet machine; ONLY=quota one part, REDIS_FIRST=1
 	@deploy/setup.sh demo
-	@exec cargo run --release --locked --package tests --bin bench $(if $(ONLY),-- --only $(ONLY))
+	@exec cargo run --release --locked --package tests --bin bench -- \
+		$(if $(ONLY),--only $(ONLY)) $(if $(REDIS_FIRST),--redis-first)
 
 fuzz: ## damaged events, texts and answers of IO, CASES=1000000 of each; make test does 2,000
 	@PROPTEST_CASES=$(or $(CASES),1000000) cargo test --release --locked --package shared --package dispatcher --lib corpus

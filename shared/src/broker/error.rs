@@ -36,6 +36,14 @@ pub enum BrokerError {
         /// How long the confirm was waited for.
         waited: Duration,
     },
+    /// A stream gave nothing where it must. Read it again on another connection.
+    #[error("nothing from stream {stream} within {} ms", waited.as_millis())]
+    Silent {
+        /// The stream.
+        stream: String,
+        /// How long it was waited for.
+        waited: Duration,
+    },
     /// This side has closed. Nothing more goes out.
     #[error("the connection to the message broker was closed by this process")]
     Closed,
@@ -67,6 +75,7 @@ impl BrokerError {
             Self::Unroutable { .. } => "broker-unroutable",
             Self::Nacked { .. } => "broker-nacked",
             Self::TimedOut { .. } => "broker-timeout",
+            Self::Silent { .. } => "broker-silent",
             Self::Closed => "broker-closed",
             Self::Topology { .. } => "broker-topology",
             Self::Invalid { .. } => "broker-invalid",

@@ -69,7 +69,9 @@ impl Following {
             let Some(delivery) = self.readers[strand].next_within(wait).await? else {
                 return match until {
                     Until::Now(_) => Ok(Batch { lines, is_end: true }),
-                    Until::Mark(_) => Err(BrokerError::TimedOut { waited: wait }),
+                    Until::Mark(_) => {
+                        Err(BrokerError::Silent { stream: STRANDS[strand].stream().to_owned(), waited: wait })
+                    }
                 };
             };
             let offset = delivery.offset().unwrap_or(self.places[strand]);

@@ -18,6 +18,8 @@ use super::StoreError;
 pub const WINDOW: Duration = Duration::from_millis(5_200);
 /// How long after it was taken a call may still be made: older ones are dropped, not used.
 pub const SLACK: Duration = Duration::from_millis(100);
+/// Paces in a window: who comes while others want everything waits for a call about half a second.
+const PACES: u64 = 10;
 
 /// What the store granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,12 +115,12 @@ local function roll(limit, window)
 end
 ";
 
-/// ARGV 2..: limit, wanted, window, pace. Returns granted, wait, left, total, now. In a fifth of the
-/// window (the pace) at most a quarter of the limit is granted: a burst that took all of it at once would
-/// have everybody else wait for a whole window.
+/// ARGV 2..: limit, wanted, window, pace, share. Returns granted, wait, left, total, now. Within a pace at
+/// most a share of the limit is granted: a burst that took all of it at once would have everybody else wait
+/// for a whole window.
 const TAKE: &str = r"
 local limit, wanted, window = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local pace, share = tonumber(ARGV[5]), math.ceil(limit / 4)
+local pace, share = tonumber(ARGV[5]), tonumber(ARGV[6])
 local oldest = roll(limit, window) or now
 local recent, first = 0, now
 local entries = redis.call('LRANGE', KEYS[1], -share, -1)
@@ -203,6 +205,11 @@ fn tolerance(limit: u32) -> u32 {
     (limit / 50).max(2)
 }
 
+/// Calls granted within a pace: a twentieth more than its part of the limit, since takers come a little late.
+fn share(limit: u32) -> u64 {
+    (u64::from(limit) * 21).div_ceil(20 * PACES)
+}
+
 fn window_ms() -> u64 {
     u64::try_from(WINDOW.as_millis()).unwrap_or(u64::MAX)
 }
@@ -210,7 +217,7 @@ fn window_ms() -> u64 {
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> QuotaStore for RedisQuota<C> {
     async fn take(&self, account: &str, limit: u32, wanted: u32) -> Result<Grant, StoreError> {
         let mut call = self.call(&self.scripts.take, account);
-        call.arg(limit).arg(wanted).arg(window_ms()).arg(window_ms() / 5);
+        call.arg(limit).arg(wanted).arg(window_ms()).arg(window_ms() / PACES).arg(share(limit));
         let (granted, wait, left, total, at_ms): (u32, u64, u32, u64, i64) =
             call.invoke_async(&mut self.connection.clone()).await.map_err(StoreError::from_redis)?;
         Ok(Grant { granted, wait: Duration::from_millis(wait), left, total, at_ms })

@@ -61,6 +61,9 @@ pub(super) struct Plan {
     /// Only these parts.
     #[arg(long, value_delimiter = ',')]
     pub(super) only: Vec<Part>,
+    /// Redis before everything else on the processors, as on a core of its own; needs root.
+    #[arg(long)]
+    pub(super) redis_first: bool,
     /// Only the floor.
     #[arg(long)]
     pub(super) floor_only: bool,

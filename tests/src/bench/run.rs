@@ -16,6 +16,9 @@ use super::system::{Ground, Side};
 /// Measures and reports.
 pub(super) async fn run(plan: &Plan) -> anyhow::Result<()> {
     let ground = Ground::prepare().await?;
+    if plan.redis_first {
+        ground.put_redis_first().await?;
+    }
     let report = tokio::select! {
         report = measured(&ground, plan) => report,
         stopped = tokio::signal::ctrl_c() => {
@@ -39,7 +42,8 @@ async fn measured(ground: &Ground, plan: &Plan) -> anyhow::Result<String> {
         report.push_str(&part);
         report.push('\n');
     };
-    say(format!("{}\n", machine::line(ground)));
+    let order = if plan.redis_first { "; Redis first on the processors" } else { "" };
+    say(format!("{}{order}\n", machine::line(ground)));
     let sides = if plan.floor_only { &[Side::Floor][..] } else { &[Side::Floor, Side::Fleet] };
     if plan.wants(Part::Relay) || plan.wants(Part::Latency) {
         let runs = pairs(plan.pairs, sides, async |side| measure::relay(ground, side, plan.n).await).await?;

@@ -24,7 +24,7 @@ use crate::broker::{BrokerError, Delivery, Options};
 const AHEAD: u16 = 2_000;
 /// Acknowledged together: a tenth of what is ahead keeps the line full.
 const TOGETHER: u64 = 200;
-/// A stream that is silent for so long before its end is stuck.
+/// A stream that is silent for so long before its end, or when a reading begins, is stuck.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Where a reading begins.
@@ -66,6 +66,11 @@ impl Library {
 
     /// Begins to read a stream.
     pub async fn read(&self, stream: &str, place: Place) -> Result<StreamReader, BrokerError> {
+        // Heartbeats go on while a broker owes an answer: only a limit ends such a wait.
+        timeout(SILENCE, self.attach(stream, place)).await.unwrap_or_else(|_| Err(silent(stream)))
+    }
+
+    async fn attach(&self, stream: &str, place: Place) -> Result<StreamReader, BrokerError> {
         let refused = |error: lapin::Error| {
             if error.is_amqp_soft_error() {
                 BrokerError::Topology { object: stream.to_owned(), source: error.into() }
@@ -93,7 +98,7 @@ impl Library {
     /// Disconnects.
     pub async fn close(self) {
         // Nothing is in hand that the broker would have to be told of.
-        drop(self.connection.close(200, "OK".into()).await);
+        drop(timeout(SILENCE, self.connection.close(200, "OK".into())).await);
         self.tether.cut();
     }
 }
@@ -103,10 +108,7 @@ impl StreamReader {
     /// end it waits, and then fails.
     pub async fn next(&mut self) -> Result<Delivery, BrokerError> {
         let next = self.next_within(SILENCE).await?;
-        next.ok_or_else(|| {
-            tracing::warn!(stream = self.name, "stream silent before its end");
-            BrokerError::TimedOut { waited: SILENCE }
-        })
+        next.ok_or_else(|| silent(&self.name))
     }
 
     /// The next line; none if none comes within `wait`.
@@ -133,6 +135,10 @@ impl StreamReader {
             settlement: None,
         }))
     }
+}
+
+fn silent(stream: &str) -> BrokerError {
+    BrokerError::Silent { stream: stream.to_owned(), waited: SILENCE }
 }
 
 fn unavailable(error: lapin::Error) -> BrokerError {
