@@ -10,7 +10,7 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images images test-drain test-rollout test-upgrade chaos soak bench fuzz check supply-chain k8s-check k8s-write docs docs-check setup
+.PHONY: help demo test test-images images test-drain test-rollout test-upgrade chaos soak bench fuzz check supply-chain k8s-check dashboards k8s-write docs docs-check setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -81,6 +81,12 @@ supply-chain: ## licences, sources, advisories, unused dependencies; compiles it
 
 k8s-check: ## manifests, alerts, dashboards, runbooks; K8S_CRDS=FOLDER takes the operators' own schemas
 	@k8s/check/run.sh
+
+dashboards: ## each dashboard over a real fleet and Prometheus for MINUTES=5, as a picture in target/dashboards
+	@deploy/setup.sh test images dashboards
+	@tests/images/build.sh debian12
+	@cargo build --quiet --locked --package tests --bin demo
+	@deploy/grafana/look/look.py $(if $(MINUTES),--minutes $(MINUTES))
 
 k8s-write: ## write the generated manifests of k8s again
 	@k8s/catalogue.sh --write

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Installs what the demo, the tests, the images and the Kubernetes check need and this machine lacks.
 #
-#   deploy/setup.sh [demo|test|docs|images|k8s]...     default: demo
-#   deploy/setup.sh --check [demo|test|docs|images|k8s]...
+#   deploy/setup.sh [demo|test|docs|images|k8s|dashboards]...     default: demo
+#   deploy/setup.sh --check [demo|test|docs|images|k8s|dashboards]...
 #
 # demo    C toolchain and make; RabbitMQ and Redis, unless endpoints or Docker images are given
 # test    C toolchain and make; RabbitMQ, Redis, Chromium for the inbox page, and Python with pika for its example
 # docs    Python with venv; what the client examples in Java, PHP and TypeScript are compiled and run with
 # images  debootstrap and Python, for tests/images/build.sh and deploy/images/build.sh
 # k8s     promtool, amtool, and Python with venv, for k8s/check (its other tools come by pip)
+# dashboards  Prometheus, its exporter for Redis, Chromium and Python, for deploy/grafana/look
 #
 # --check installs nothing: it prints what is missing and exits 1 if something is.
 # Where nothing is missing, nothing happens. No system-wide broker is started or enabled: the fleet's
@@ -98,7 +99,15 @@ need_all() {
             need prometheus-alertmanager has_command amtool
             need python3-venv has_venv
             ;;
-        *) fail "unknown purpose \"$purpose\": demo, test, docs, images or k8s" ;;
+        dashboards)
+            need_build
+            need python3 has_command python3
+            need prometheus has_command prometheus
+            need prometheus-redis-exporter has_command prometheus-redis-exporter
+            need chromium has_command chromium
+            need fonts-dejavu-core has_font
+            ;;
+        *) fail "unknown purpose \"$purpose\": demo, test, docs, images, k8s or dashboards" ;;
         esac
     done
 }
@@ -136,6 +145,7 @@ disable_services() {
             ;;
         redis-server) unit="redis-server.service" ;;
         prometheus) unit="prometheus.service" ;;
+        prometheus-redis-exporter) unit="prometheus-redis-exporter.service" ;;
         prometheus-alertmanager) unit="prometheus-alertmanager.service" ;;
         *) continue ;;
         esac

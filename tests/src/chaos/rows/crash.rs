@@ -200,6 +200,8 @@ async fn after_the_fence(ground: Ground) -> anyhow::Result<Seen> {
     trial.crew.enlist("dispatcher", &[])?;
     trial.advance(INTENT).await?;
     trial.until("the doubt is told", |book| book.count("messaggio.in-dubbio") == 1).await?;
+    // Told first, then put into the schedule, by the clock of that moment.
+    trial.wait_for("it is to be sent again", async |trial: &Trial| Ok(trial.due().await? == 1)).await?;
     // The wait of a resend is longer than any gateway's: the store's clock goes past it.
     trial.advance(std::time::Duration::from_mins(4)).await?;
     trial.until("it is sent again", |book| book.count("messaggio.inviato") == 1).await?;
