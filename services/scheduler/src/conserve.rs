@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::compare::Known;
 use crate::inforce::InForce;
 use crate::metrics::Metrics;
 
@@ -65,6 +66,8 @@ struct Turn<'a, P> {
     stands: HashMap<String, Stand>,
     /// What each ente's last comparison found: what the next finds too is counted.
     suspects: HashMap<String, HashSet<Disagreement>>,
+    /// What this process knows of each register since it has read it whole.
+    known: HashMap<String, Known>,
 }
 
 impl<P: Publisher> Conservation<P> {
@@ -96,6 +99,7 @@ impl<P: Publisher> Conservation<P> {
             renewed: Instant::now(),
             stands: HashMap::new(),
             suspects: HashMap::new(),
+            known: HashMap::new(),
         };
         let following = match turn.open().await {
             Ok(following) => following,

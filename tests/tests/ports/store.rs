@@ -11,7 +11,7 @@ use shared::store::keys::{Kind, Member, event_key, hex};
 use shared::store::ledger::{Fence, Intent, Ledger, Settled, Settlement};
 use shared::store::progress::RawProgress;
 use shared::store::quota::{QuotaStore, RedisQuota};
-use shared::store::register::{Compared, Mark, Page, Register, Stand, Walk};
+use shared::store::register::{Compared, Mark, Occupied, Page, Register, Stand, Walk};
 use shared::store::schedule::{Schedule, Waiting};
 use shared::store::{
     CaseStore, Commit, Committed, Crashes, Options, Place, Redis, RedisLedger, StoreError, Tls,
@@ -94,12 +94,16 @@ pub(crate) async fn register(redis: &Redis, ente: &str) {
     assert!(register.enter(ente, (once, twice), &[page(2, Mark::Open)]).await.unwrap());
     assert!(!register.enter(ente, (once, twice), &[page(9, Mark::Sent)]).await.unwrap());
     assert_eq!(register.stand(ente).await.unwrap(), twice);
-    let (mut walk, mut pages, mut linked) = (Walk::default(), Vec::new(), Vec::new());
-    while let Some(listed) = register.list(ente, &mut walk).await.unwrap() {
-        pages.extend(listed.pages);
-        linked.extend(listed.linked);
+    let mut occupied = Occupied::default();
+    occupied.note(&CASE);
+    for (mut walk, cases) in [(Walk::default(), vec![CASE]), (Walk::through(&occupied), vec![])] {
+        let (mut pages, mut linked) = (Vec::new(), Vec::new());
+        while let Some(listed) = register.list(ente, &mut walk).await.unwrap() {
+            pages.extend(listed.pages);
+            linked.extend(listed.linked);
+        }
+        assert_eq!((pages, linked), (vec![page(300, Mark::Sent)], cases));
     }
-    assert_eq!((pages, linked), (vec![page(300, Mark::Sent)], vec![CASE]));
     assert!(register.strangers(ente, &[CASE]).await.unwrap().is_empty());
     assert_eq!(register.compared(ente).await.unwrap(), None);
     let compared = Compared { difference: 2, at_ms: 1_800_000_000_000 };

@@ -6,24 +6,38 @@ use std::time::Duration;
 use shared::broker::Publisher;
 use shared::journal::{Disagreement, WHOLE_CASE, day_of, disagreements, waiting};
 use shared::store::keys::CaseId;
-use shared::store::register::{Page, Walk};
+use shared::store::register::{Occupied, Page, Walk};
 use tokio::time::Instant;
 
 use super::{Ended, Turn};
 
 /// Cases loaded by one script.
 const TOGETHER: usize = 100;
+/// So many comparisons in a row read only the buckets that have pages; the next reads all, and finds cases of
+/// which the journal knows nothing. With the usual minute between two that is once an hour.
+const PARTIAL: u32 = 59;
 /// For each second of work so many of rest: a comparison takes a fifth of one connection at most.
 const REST: u32 = 4;
+
+/// What a turn knows of an ente's register, which nobody else writes meanwhile.
+#[derive(Default)]
+pub(super) struct Known {
+    /// Where it has pages.
+    pub(super) occupied: Occupied,
+    /// Comparisons since all buckets were read.
+    partial: u32,
+}
 
 impl<P: Publisher> Turn<'_, P> {
     /// On which messages of an ente journal and ledger differ now.
     pub(super) async fn compare(&mut self, ente: &str) -> Result<HashSet<Disagreement>, Ended> {
         let mut found = HashSet::new();
-        let mut walk = Walk::default();
+        let mut walk = self.walk(ente);
+        let mut known = self.known.remove(ente).filter(|_| !walk.is_whole()).unwrap_or_default();
         loop {
             let begun = Instant::now();
-            let Some(listed) = self.register.list(ente, &mut walk).await? else { return Ok(found) };
+            let Some(listed) = self.register.list(ente, &mut walk).await? else { break };
+            listed.pages.iter().for_each(|page| known.occupied.note(&page.case));
             for some in listed.pages.chunks(TOGETHER) {
                 found.extend(self.pages(ente, some, listed.now_ms).await?);
             }
@@ -32,6 +46,18 @@ impl<P: Publisher> Turn<'_, P> {
             }
             self.keep().await?;
             tokio::time::sleep(begun.elapsed().saturating_mul(REST).min(Duration::from_secs(1))).await;
+        }
+        known.partial = if walk.is_whole() { 0 } else { known.partial + 1 };
+        self.known.insert(ente.to_owned(), known);
+        Ok(found)
+    }
+
+    /// Through all buckets at first, now and then, and while something is suspected.
+    fn walk(&self, ente: &str) -> Walk {
+        let is_suspected = self.suspects.get(ente).is_some_and(|found| !found.is_empty());
+        match self.known.get(ente) {
+            Some(known) if known.partial < PARTIAL && !is_suspected => Walk::through(&known.occupied),
+            _ => Walk::default(),
         }
     }
 

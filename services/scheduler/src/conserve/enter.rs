@@ -79,6 +79,9 @@ impl<P: Publisher> Turn<'_, P> {
             return Err(Ended::Reread);
         }
         self.stands.insert(ente.to_owned(), after);
+        if let Some(known) = self.known.get_mut(ente) {
+            pages.iter().for_each(|page| known.occupied.note(&page.case));
+        }
         Ok(())
     }
 }
