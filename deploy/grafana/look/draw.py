@@ -5,12 +5,14 @@ expressions, units and legends. It shows whether a panel says something, and whe
 """
 
 from html import escape
-from math import floor, isfinite, log10
+from math import ceil, floor, isfinite, log10
 
 # Colours that readers with a colour vision deficiency tell apart (Okabe and Ito).
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
 # Height of a row of the grid and width of a column, pixels.
 ROW, COLUMN = 34, 58
+# Distances on a scale of longer times, seconds.
+STEPS_S = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 STYLE = """
 body { font: 13px sans-serif; margin: 16px; background: #f4f5f5; color: #1b1b1b; width: 1400px }
 h1 { font-size: 20px } .grid { display: grid; grid-template-columns: repeat(24, 1fr); gap: 6px }
@@ -46,9 +48,13 @@ def seconds(value):
     return f"{value * 1e6:.0f} µs" if value else "0 s"
 
 
-def step_of(highest):
-    """A round distance between the lines of a scale with some four of them."""
+def step_of(highest, unit):
+    """A round distance, in its unit, between the lines of a scale with some four of them."""
     raw = highest / 4
+    if unit == "bytes":
+        return next(1 << power for power in range(64) if 1 << power >= raw)
+    if unit == "s" and raw > 10:
+        return next((step for step in STEPS_S if step >= raw), 86400 * ceil(raw / 86400))
     power = 10 ** floor(log10(raw))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
 
@@ -61,7 +67,7 @@ def time_series(panel, series, span, size):
     values = [value for _, points in series for _, value in points if isfinite(value)]
     if not values:
         return nothing()
-    step = step_of(max([*values, 0]) or 1)
+    step = step_of(max([*values, 0]) or 1, unit)
     top = step * max(1, -(-max(values) // step))
     x = lambda at: left + (at - span[0]) / (span[1] - span[0]) * (width - left - 4)
     y = lambda value: height - bottom - value / top * (height - bottom - 8)
@@ -129,7 +135,7 @@ def page(board, drawn):
         if panel["type"] == "row":
             parts.append(f'<div class="row">{title}</div>')
             continue
-        place = f"grid-column: {at['x'] + 1} / span {at['w']}; min-height: {at["h"] * ROW - 20}px"
+        place = f"grid-column: {at['x'] + 1} / span {at['w']}; min-height: {at['h'] * ROW - 20}px"
         parts.append(f'<section style="{place}"><h2>{title}</h2>{drawn[panel["id"]]}</section>')
     title = escape(board["title"])
     return (
