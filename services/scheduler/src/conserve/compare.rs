@@ -37,7 +37,9 @@ impl<P: Publisher> Turn<'_, P> {
         loop {
             let begun = Instant::now();
             let Some(listed) = self.register.list(ente, &mut walk).await? else { break };
-            listed.pages.iter().for_each(|page| known.occupied.note(&page.case));
+            for page in &listed.pages {
+                known.occupied.note(&page.case);
+            }
             for some in listed.pages.chunks(TOGETHER) {
                 found.extend(self.pages(ente, some, listed.now_ms).await?);
             }

@@ -80,7 +80,9 @@ impl<P: Publisher> Turn<'_, P> {
         }
         self.stands.insert(ente.to_owned(), after);
         if let Some(known) = self.known.get_mut(ente) {
-            pages.iter().for_each(|page| known.occupied.note(&page.case));
+            for page in pages {
+                known.occupied.note(&page.case);
+            }
         }
         Ok(())
     }
