@@ -194,7 +194,7 @@ pub(super) fn memory_table(runs: &[Memory]) -> Table {
             "armed a second",
             "mean script us",
             "slowest script ms",
-            "slowest claim of 500 ms",
+            "slowest claim of 250 ms",
         ],
     );
     for run in runs {

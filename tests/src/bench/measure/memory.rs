@@ -13,7 +13,7 @@ use crate::bench::system::{ENTE, Extent, Ground, ONE_TIMER_ENTE, PREFIX, Running
 /// Timers of a permit with the usual settings: reminders at 90, 60 and 30 days, and the office's O2.
 const USUAL_TIMERS: u64 = 4;
 /// Entries of one claim; the fleet's default.
-const CLAIM: usize = 500;
+const CLAIM: usize = 250;
 /// Claims that are measured.
 const CLAIMS: usize = 40;
 /// How long a claim holds, milliseconds.
