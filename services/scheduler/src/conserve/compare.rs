@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) occupied: Occupied,
     /// Comparisons since all buckets were read.
     partial: u32,
+    /// Cases of which the journal knew nothing at the last one: they are asked for again, wherever they are.
+    strangers: Vec<CaseId>,
 }
 
 impl<P: Publisher> Turn<'_, P> {
@@ -34,6 +36,10 @@ impl<P: Publisher> Turn<'_, P> {
         let mut found = HashSet::new();
         let mut walk = self.walk(ente);
         let mut known = self.known.remove(ente).filter(|_| !walk.is_whole()).unwrap_or_default();
+        let mut strange = HashSet::new();
+        for some in known.strangers.chunks(TOGETHER) {
+            strange.extend(self.strangers(ente, some).await?);
+        }
         loop {
             let begun = Instant::now();
             let Some(listed) = self.register.list(ente, &mut walk).await? else { break };
@@ -44,21 +50,22 @@ impl<P: Publisher> Turn<'_, P> {
                 found.extend(self.pages(ente, some, listed.now_ms).await?);
             }
             for some in listed.linked.chunks(TOGETHER) {
-                found.extend(self.strangers(ente, some).await?);
+                strange.extend(self.strangers(ente, some).await?);
             }
             self.keep().await?;
             tokio::time::sleep(begun.elapsed().saturating_mul(REST).min(Duration::from_secs(1))).await;
         }
         known.partial = if walk.is_whole() { 0 } else { known.partial + 1 };
+        known.strangers = strange.iter().map(|(case, _)| *case).collect();
         self.known.insert(ente.to_owned(), known);
+        found.extend(strange);
         Ok(found)
     }
 
-    /// Through all buckets at first, now and then, and while something is suspected.
+    /// Through all buckets at first and now and then.
     fn walk(&self, ente: &str) -> Walk {
-        let is_suspected = self.suspects.get(ente).is_some_and(|found| !found.is_empty());
         match self.known.get(ente) {
-            Some(known) if known.partial < PARTIAL && !is_suspected => Walk::through(&known.occupied),
+            Some(known) if known.partial < PARTIAL => Walk::through(&known.occupied),
             _ => Walk::default(),
         }
     }
