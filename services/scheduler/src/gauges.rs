@@ -46,6 +46,7 @@ fn forget(metrics: &Metrics, shown: &mut BTreeMap<String, String>, in_force: imp
             // None of these is missing, and if it were, it would be gone.
             drop(own.schedule_due.remove_label_values(&both));
             drop(own.schedule_today.remove_label_values(&both));
+            drop(own.schedule_day_end.remove_label_values(&both));
             drop(own.schedule_next.remove_label_values(&ente));
             drop(own.conservation_difference.remove_label_values(&ente));
             drop(own.conservation_compared.remove_label_values(&ente));
@@ -61,7 +62,7 @@ async fn read(store: &CaseStore, ente: &Ente, metrics: &Metrics) -> Result<(), S
         metrics.compared(&ente.id, compared);
     }
     let day_end_ms = day_end_ms(ente, store.redis().now_ms().await?);
-    show_horizon(metrics, ente, store.horizon(&ente.id, day_end_ms).await?);
+    show_horizon(metrics, ente, store.horizon(&ente.id, day_end_ms).await?, day_end_ms);
     Ok(())
 }
 
@@ -79,11 +80,12 @@ fn show_armed(metrics: &Metrics, ente: &str, armed: &BTreeMap<String, i64>) {
     }
 }
 
-fn show_horizon(metrics: &Metrics, ente: &Ente, horizon: Horizon) {
+fn show_horizon(metrics: &Metrics, ente: &Ente, horizon: Horizon, day_end_ms: i64) {
     let (own, id, account) = (&metrics.own, ente.id.as_str(), ente.io.account.as_str());
     own.schedule_due.with_label_values(&[id, account]).set(horizon.due);
     own.schedule_next.with_label_values(&[id]).set(horizon.next_ms.map_or(0, |ms| ms / 1000));
     own.schedule_today.with_label_values(&[id, account]).set(horizon.today);
+    own.schedule_day_end.with_label_values(&[id, account]).set(day_end_ms / 1000);
     own.rate_limit_calls.with_label_values(&[account]).set(i64::from(ente.io.calls_per_5s));
 }
 

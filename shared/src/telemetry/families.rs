@@ -149,6 +149,14 @@ pub const SCHEDULE_TODAY: Family = Family {
     labels: &[ENTE, ACCOUNT],
     fed_by: SCHEDULER,
 };
+/// Until when the day's messages are of use.
+pub const SCHEDULE_DAY_END: Family = Family {
+    name: "promemoria_schedule_day_end_timestamp_seconds",
+    kind: Kind::Gauge,
+    help: "Last second of the day of promemoria_schedule_today, in the ente's time zone; 0 until it is reckoned.",
+    labels: &[ENTE, ACCOUNT],
+    fed_by: SCHEDULER,
+};
 /// The account's budget.
 pub const RATE_LIMIT_CALLS: Family = Family {
     name: "promemoria_rate_limit_calls",
@@ -356,7 +364,7 @@ pub const UNKNOWN_FIELDS: Family = Family {
 };
 
 /// All metrics of the fleet.
-pub const FAMILIES: [Family; 29] = [
+pub const FAMILIES: [Family; 30] = [
     EVENTS,
     UNKNOWN_FIELDS,
     RETENTION,
@@ -365,6 +373,7 @@ pub const FAMILIES: [Family; 29] = [
     SCHEDULE_DUE,
     SCHEDULE_NEXT,
     SCHEDULE_TODAY,
+    SCHEDULE_DAY_END,
     CONSERVATION_DIFFERENCE,
     CONSERVATION_COMPARED,
     MESSAGES,

@@ -139,6 +139,8 @@ pub struct SchedulerMetrics {
     pub schedule_next: IntGaugeVec,
     /// [`f::SCHEDULE_TODAY`]
     pub schedule_today: IntGaugeVec,
+    /// [`f::SCHEDULE_DAY_END`]
+    pub schedule_day_end: IntGaugeVec,
     /// [`f::CONSERVATION_DIFFERENCE`]
     pub conservation_difference: IntGaugeVec,
     /// [`f::CONSERVATION_COMPARED`]
@@ -159,6 +161,7 @@ impl SchedulerMetrics {
             schedule_due: gauges(registry, &f::SCHEDULE_DUE)?,
             schedule_next: gauges(registry, &f::SCHEDULE_NEXT)?,
             schedule_today: gauges(registry, &f::SCHEDULE_TODAY)?,
+            schedule_day_end: gauges(registry, &f::SCHEDULE_DAY_END)?,
             conservation_difference: gauges(registry, &f::CONSERVATION_DIFFERENCE)?,
             conservation_compared: gauges(registry, &f::CONSERVATION_COMPARED)?,
             rate_limit_calls: gauges(registry, &f::RATE_LIMIT_CALLS)?,
@@ -187,6 +190,7 @@ impl SchedulerMetrics {
             self.schedule_due.with_label_values(&[id, account]);
             self.schedule_next.with_label_values(&[id]);
             self.schedule_today.with_label_values(&[id, account]);
+            self.schedule_day_end.with_label_values(&[id, account]);
             self.conservation_difference.with_label_values(&[id]);
             self.conservation_compared.with_label_values(&[id]);
             self.rate_limit_calls.with_label_values(&[account]);
