@@ -36,6 +36,8 @@ async fn a_record_deleted_behind_the_fleets_back_is_counted() -> anyhow::Result<
     Journal::open(&fleet).await?.rebuild(usize::MAX).await?;
     until_differs(&fleet, false).await?;
 
+    a_case_of_which_the_journal_knows_nothing_is_counted(&mut fleet).await?;
+
     // The store loses everything, the register with it: both are made again from the journal.
     command(&fleet, "FLUSHALL").await?;
     until_lost(&fleet).await?;
@@ -45,6 +47,26 @@ async fn a_record_deleted_behind_the_fleets_back_is_counted() -> anyhow::Result<
     retention_is_no_loss(&fleet).await?;
     assert!(!fleet.logs()?.contains("panicked"), "a panic in a log");
     fleet.shutdown().await
+}
+
+/// One that a comparison of all buckets found is asked for by name at the next, which reads only some; and it is
+/// counted until it is known again.
+async fn a_case_of_which_the_journal_knows_nothing_is_counted(fleet: &mut Fleet) -> anyhow::Result<()> {
+    let mut redis = connection(fleet).await?;
+    let case = case_id("permesso-soggiorno", "permesso-5", None);
+    let (bucket, name) = case.split_at(2);
+    let bucket = [b"pm:{borgochiaro}:j:", bucket].concat();
+    let page: Vec<u8> = redis::cmd("HGET").arg(&bucket).arg(name).query_async(&mut redis).await?;
+    let gone: u64 = redis::cmd("HDEL").arg(&bucket).arg(name).query_async(&mut redis).await?;
+    ensure!(gone == 1, "the register had no such page");
+    // The first comparison of a scheduler reads all buckets.
+    fleet.terminate("scheduler").await?;
+    fleet.start_service("scheduler")?;
+    fleet.wait_ready().await?;
+    until_differs(fleet, true).await?;
+    assert_eq!(compared_again(fleet, 2).await?, [1, 0], "one case of one ente");
+    redis::cmd("HSET").arg(&bucket).arg(name).arg(page).query_async::<()>(&mut redis).await?;
+    until_differs(fleet, false).await
 }
 
 /// What retention deletes leaves both books.

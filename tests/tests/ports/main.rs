@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails in a test's fixture fails the test")]
 
 mod messages;
+mod owing;
 mod permissions;
 mod poison;
 mod proxy;

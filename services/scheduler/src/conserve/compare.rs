@@ -24,18 +24,30 @@ const REST: u32 = 4;
 pub(super) struct Known {
     /// Where it has pages.
     pub(super) occupied: Occupied,
-    /// Comparisons since all buckets were read.
+    /// Comparisons until all buckets are read again; none at first.
     partial: u32,
     /// Cases of which the journal knew nothing at the last one: they are asked for again, wherever they are.
     strangers: Vec<CaseId>,
+}
+
+impl Known {
+    /// The walk of the next comparison: through all buckets at first and now and then, with nothing known before.
+    fn begin(&mut self) -> Walk {
+        if let Some(partial) = self.partial.checked_sub(1) {
+            self.partial = partial;
+            return Walk::through(&self.occupied);
+        }
+        *self = Self { partial: PARTIAL, ..Self::default() };
+        Walk::default()
+    }
 }
 
 impl<P: Publisher> Turn<'_, P> {
     /// On which messages of an ente journal and ledger differ now.
     pub(super) async fn compare(&mut self, ente: &str) -> Result<HashSet<Disagreement>, Ended> {
         let mut found = HashSet::new();
-        let mut walk = self.walk(ente);
-        let mut known = self.known.remove(ente).filter(|_| !walk.is_whole()).unwrap_or_default();
+        let mut known = self.known.remove(ente).unwrap_or_default();
+        let mut walk = known.begin();
         let mut strange = HashSet::new();
         for some in known.strangers.chunks(TOGETHER) {
             strange.extend(self.strangers(ente, some).await?);
@@ -55,19 +67,10 @@ impl<P: Publisher> Turn<'_, P> {
             self.keep().await?;
             tokio::time::sleep(begun.elapsed().saturating_mul(REST).min(Duration::from_secs(1))).await;
         }
-        known.partial = if walk.is_whole() { 0 } else { known.partial + 1 };
         known.strangers = strange.iter().map(|(case, _)| *case).collect();
         self.known.insert(ente.to_owned(), known);
         found.extend(strange);
         Ok(found)
-    }
-
-    /// Through all buckets at first and now and then.
-    fn walk(&self, ente: &str) -> Walk {
-        match self.known.get(ente) {
-            Some(known) if known.partial < PARTIAL => Walk::through(&known.occupied),
-            _ => Walk::default(),
-        }
     }
 
     async fn pages(&self, ente: &str, pages: &[Page], now_ms: i64) -> Result<HashSet<Disagreement>, Ended> {
@@ -101,5 +104,25 @@ impl<P: Publisher> Turn<'_, P> {
     fn is_past(&self, page: &Page, now_ms: i64) -> bool {
         let days = self.of.idle_case.as_secs() / (24 * 3600);
         u64::from(day_of(now_ms).saturating_sub(page.day)) >= days
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Known, PARTIAL};
+
+    #[test]
+    fn the_first_walk_and_each_sixtieth_pass_all_buckets_and_forget_what_was_known() {
+        let mut known = Known::default();
+        for _ in 0..3 {
+            known.strangers.push([7; 12]);
+            assert!(known.begin().is_whole());
+            assert!(known.strangers.is_empty(), "the walk finds again who is a stranger still");
+            known.strangers.push([7; 12]);
+            for _ in 0..PARTIAL {
+                assert!(!known.begin().is_whole());
+                assert_eq!(known.strangers.len(), 1, "no other walk looks where strangers are");
+            }
+        }
     }
 }
