@@ -40,6 +40,8 @@ pub(crate) enum Seen {
     Settle(Settlement),
     /// Recorded before the fence, where another's try must stand as it is.
     TurnedBack(Settlement),
+    /// Taken back by the try of this token, which had passed the fence.
+    Withdrawn(String),
     Standard(String),
 }
 
@@ -118,6 +120,11 @@ impl Ledger for Double {
 
     async fn turn_back(&self, _: &MessageRef, settlement: &Settlement) -> Result<Settled, StoreError> {
         self.0.see(Seen::TurnedBack(settlement.clone()));
+        next(&self.0.settled).unwrap_or(Ok(Settled::Recorded))
+    }
+
+    async fn withdraw(&self, _: &MessageRef, token: &str, _: Duration) -> Result<Settled, StoreError> {
+        self.0.see(Seen::Withdrawn(token.to_owned()));
         next(&self.0.settled).unwrap_or(Ok(Settled::Recorded))
     }
 

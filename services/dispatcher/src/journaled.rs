@@ -46,21 +46,20 @@ impl<L: Ledger, P: Publisher> Journaled<L, P> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn line(&self, message: &MessageRef, intent: &Intent, released: bool) -> Outgoing {
-        let at_ms = self.clock.now().timestamp_millis();
-        let lasts = i64::try_from(intent.lasts.as_millis()).unwrap_or(i64::MAX);
-        journal::intent_line(&journal::Intent {
-            v: INTENT.written(),
-            ente: message.ente.clone(),
-            chiave: message.chiave.clone(),
-            caso: message.caso.clone(),
-            slot: message.slot,
-            attempt: message.attempt,
-            token: intent.token.clone(),
-            at_ms,
-            until_ms: at_ms.saturating_add(lasts),
-            released,
-        })
+    fn now_ms(&self) -> i64 {
+        self.clock.now().timestamp_millis()
+    }
+
+    /// Its intent is settled. Where nothing came of it, a line says so, as best it can: without it a rebuild takes
+    /// the message for one in doubt, which is safe.
+    async fn close(&self, message: &MessageRef, is_back: bool) {
+        let was_open = self.open().remove(&(message.chiave.clone(), message.attempt));
+        if was_open && is_back {
+            let none = Intent { token: String::new(), lasts: Duration::ZERO };
+            if !self.is_written(line(message, &none, self.now_ms(), true)).await {
+                warn!(message_key = message.chiave, attempt = message.attempt, "release not journaled");
+            }
+        }
     }
 
     async fn is_written(&self, line: Outgoing) -> bool {
@@ -72,19 +71,21 @@ impl<L: Ledger, P: Publisher> Ledger for Journaled<L, P> {
     async fn fence(&self, message: &MessageRef, intent: &Intent) -> Result<Fence, StoreError> {
         loop {
             let begun = Instant::now();
+            // Before the fence: an event that finds the message leaving has a later line, and a replay that meets
+            // it first would plan what can no longer be planned.
+            let at_ms = self.now_ms();
             let fence = self.ledger.fence(message, intent).await?;
             if fence != Fence::Go {
                 return Ok(fence);
             }
             self.open().insert((message.chiave.clone(), message.attempt));
-            if !self.is_written(self.line(message, intent, false)).await {
+            if !self.is_written(line(message, intent, at_ms, false)).await {
                 warn!(
                     message_key = message.chiave,
                     attempt = message.attempt,
                     "intent not journaled, not sent"
                 );
-                let later = Settlement::Retry { after: WAIT, burns_attempt: false, called: false };
-                self.settle(message, &later).await?;
+                self.withdraw(message, &intent.token, WAIT).await?;
                 return Ok(Fence::Stale);
             }
             if begun.elapsed() < LINE_IN_TIME {
@@ -95,15 +96,8 @@ impl<L: Ledger, P: Publisher> Ledger for Journaled<L, P> {
 
     async fn settle(&self, message: &MessageRef, settlement: &Settlement) -> Result<Settled, StoreError> {
         let settled = self.ledger.settle(message, settlement).await?;
-        let was_open = self.open().remove(&(message.chiave.clone(), message.attempt));
         let back = matches!(settlement, Settlement::Retry { .. } | Settlement::PremiumRefused);
-        if was_open && back && settled == Settled::Recorded {
-            // Best effort: without it a rebuild takes the message for one in doubt, which is safe.
-            let none = Intent { token: String::new(), lasts: Duration::ZERO };
-            if !self.is_written(self.line(message, &none, true)).await {
-                warn!(message_key = message.chiave, attempt = message.attempt, "release not journaled");
-            }
-        }
+        self.close(message, back && settled == Settled::Recorded).await;
         Ok(settled)
     }
 
@@ -112,11 +106,68 @@ impl<L: Ledger, P: Publisher> Ledger for Journaled<L, P> {
         self.ledger.turn_back(message, settlement).await
     }
 
+    async fn withdraw(
+        &self,
+        message: &MessageRef,
+        token: &str,
+        after: Duration,
+    ) -> Result<Settled, StoreError> {
+        let settled = self.ledger.withdraw(message, token, after).await?;
+        self.close(message, settled == Settled::Recorded).await;
+        Ok(settled)
+    }
+
     async fn history(&self, message: &MessageRef) -> Result<History, StoreError> {
         self.ledger.history(message).await
     }
 
     async fn standard_for(&self, ente: &str, time: Duration) -> Result<(), StoreError> {
         self.ledger.standard_for(ente, time).await
+    }
+}
+
+/// The line of an intent, or of its end where nothing came of it.
+fn line(message: &MessageRef, intent: &Intent, at_ms: i64, released: bool) -> Outgoing {
+    let lasts = i64::try_from(intent.lasts.as_millis()).unwrap_or(i64::MAX);
+    journal::intent_line(&journal::Intent {
+        v: INTENT.written(),
+        ente: message.ente.clone(),
+        chiave: message.chiave.clone(),
+        caso: message.caso.clone(),
+        slot: message.slot,
+        attempt: message.attempt,
+        token: intent.token.clone(),
+        at_ms,
+        until_ms: at_ms.saturating_add(lasts),
+        released,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::broker::memory::MemoryBroker;
+    use shared::broker::topology::Topology;
+
+    use super::*;
+    use crate::doubles::{Double, Seen, World, request};
+
+    /// A ledger with its journal, in a world of its own.
+    fn journaled() -> (Journaled<Double, MemoryBroker>, MemoryBroker, std::sync::Arc<World>) {
+        let world = std::sync::Arc::new(World::default());
+        let broker = MemoryBroker::new(Topology::fleet());
+        let outbox = Outbox::new(broker.clone(), Clock::system());
+        (Journaled::new(Double(std::sync::Arc::clone(&world)), outbox, Clock::system()), broker, world)
+    }
+
+    #[tokio::test]
+    async fn a_try_whose_line_is_not_confirmed_takes_back_its_own_intent_and_no_other() {
+        let (ledger, broker, world) = journaled();
+        let message = request(serde_json::json!({})).message;
+        let intent = Intent { token: "mine".to_owned(), lasts: Duration::from_secs(10) };
+        broker.fail_publishes(1);
+        assert_eq!(ledger.fence(&message, &intent).await.unwrap(), Fence::Stale);
+        assert_eq!(world.seen(), [Seen::Fence, Seen::Withdrawn("mine".to_owned())]);
+        assert_eq!(ledger.fence(&message, &intent).await.unwrap(), Fence::Go);
+        assert_eq!(world.seen(), [Seen::Fence]);
     }
 }

@@ -1,5 +1,7 @@
 //! Emitting what is due: claim it, decide, publish, and leave the lease to whoever settles it.
 
+mod look;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -54,9 +56,6 @@ impl Emitted {
         self.count > 0 || self.in_flight > 0
     }
 }
-
-/// A case that changed while it was looked at again is looked at once more after this, milliseconds.
-const LOOK_AGAIN_MS: i64 = 200;
 
 /// Why a message is in doubt whose dispatcher did not come back.
 const LEASE_ENDED: &str = "lease-ended";
@@ -132,6 +131,11 @@ impl<P: Publisher> Emitter<P> {
                 self.look_again(catalogue, ente, &entry).await?;
                 continue;
             }
+            if entry.member.kind == Kind::Message && entry.emission > 1 && !entry.progress.is_in_doubt() {
+                // While a request may leave, planning does not touch its message: what came meanwhile counts now.
+                // If it is taken back here, the fence refuses what is published below.
+                self.look(catalogue, ente, &entry).await;
+            }
             let servizio = entry.case.as_ref().map(|case| case.servizio.clone()).unwrap_or_default();
             steps.push(match context(catalogue, ente, &servizio, claim.now_ms) {
                 Some(ctx) => self.step(&ctx, entry, claim.standard_only),
@@ -142,34 +146,6 @@ impl<P: Publisher> Emitter<P> {
         self.carry_out(&ente.id, steps).await?;
         self.metrics.stage("claim", begun);
         Ok(Emitted { count, in_flight: claim.in_flight, now_ms: claim.now_ms })
-    }
-
-    async fn look_again(
-        &self,
-        catalogue: &Catalogue,
-        ente: &Ente,
-        entry: &Claimed,
-    ) -> Result<(), StoreError> {
-        let persons = entry.case.as_ref().map(|case| case.persons.clone()).unwrap_or_default();
-        match self.taker.look_again(catalogue, ente, (entry.member.case, &persons), None).await {
-            Ok(told) => {
-                crash_point!("look-again.committed");
-                let told = match told {
-                    Some(told) => self.outbox.tell(told).await,
-                    None => false,
-                };
-                if told {
-                    self.store().done(&ente.id, entry).await?
-                } else {
-                    self.store().put_back(&ente.id, entry, LOOK_AGAIN_MS).await?
-                }
-            }
-            Err(failure) => {
-                warn!(ente = %ente.id, error = %failure, "a case could not be looked at again, its lease brings it back");
-                return Ok(());
-            }
-        };
-        Ok(())
     }
 
     fn stranded(&self, ente: &Ente, entry: Claimed, (servizio, now_ms): (&str, i64)) -> Step {
@@ -224,12 +200,11 @@ impl<P: Publisher> Emitter<P> {
                 // What goes because its event came belongs to the event's trace.
                 let event = request.message.traceparent;
                 let since = if taken_ms.is_some() { Cause::Event(event) } else { Cause::Since(event) };
-                Step {
-                    work: self.work(topology::RENDER, (&request.message, since), &request),
-                    entry,
-                    outcomes: Vec::new(),
-                    after: After::Nothing,
-                }
+                let work = self.work(topology::RENDER, (&request.message, since), &request);
+                // Whoever left it in doubt may have died before it was told: it does not go again untold.
+                let told = entry.progress.doubts_before() > 0;
+                let outcomes = told.then(|| self.told_doubt(ctx, &entry, (case, planned), 0).1);
+                Step { work, entry, outcomes: outcomes.into_iter().collect(), after: After::Nothing }
             }
             Due::Office => {
                 let outcome = office(ctx, case, &entry.member.case, planned, self.hash());
@@ -261,9 +236,8 @@ impl<P: Publisher> Emitter<P> {
         if entry.progress.gives_up() {
             return self.expired(ctx, entry, about);
         }
-        let policy = policy(ctx, &planned.rule).unwrap_or(self.in_doubt);
         let doubts = entry.progress.doubts_before();
-        let ruling = policy.ruling(doubts, planned.useful_until_ms);
+        let (ruling, in_doubt) = self.told_doubt(ctx, &entry, about, doubts);
         let after_ms = match ruling {
             Ruling::Resend => self.resend_after_ms,
             // The first millisecond after its use.
@@ -275,14 +249,26 @@ impl<P: Publisher> Emitter<P> {
                 self.metrics.message(&ctx.ente.id, &planned.rule, "inviato");
                 assumed(ctx, case, &entry.member.case, planned, self.hash())
             }
-            Ruling::Hold | Ruling::Resend | Ruling::ExpireAt(_) => {
-                in_doubt(ctx, case, &entry.member.case, planned, self.hash())
-                    .telling(&(doubts + 1).to_string())
-                    .with("politica", ruling.policy().as_str())
-                    .with("tentativo", doubts + 1)
-            }
+            Ruling::Hold | Ruling::Resend | Ruling::ExpireAt(_) => in_doubt,
         };
         Step { entry, work: None, outcomes: vec![outcome], after: After::Rule(ruling, after_ms) }
+    }
+
+    /// What a doubt after so many comes to, and its telling: the same one whoever tells it.
+    fn told_doubt(
+        &self,
+        ctx: &Context<'_>,
+        entry: &Claimed,
+        (case, planned): (&Case, &Planned),
+        doubts: u32,
+    ) -> (Ruling, Outcome) {
+        let policy = policy(ctx, &planned.rule).unwrap_or(self.in_doubt);
+        let ruling = policy.ruling(doubts, planned.useful_until_ms);
+        let outcome = in_doubt(ctx, case, &entry.member.case, planned, self.hash())
+            .telling(&(doubts + 1).to_string())
+            .with("politica", ruling.policy().as_str())
+            .with("tentativo", doubts + 1);
+        (ruling, outcome)
     }
 
     /// A doubt whose message is of no use any more, by policy `expire`.

@@ -95,6 +95,9 @@ pub enum Event {
     /// A dispatcher ends a try of this emission that never passed the fence: again, or not sent. It may be a copy
     /// of a delivery whose request has left.
     TurnedBack(u32, Outcome),
+    /// The try of this token passed the fence and did not send after all. Another's try stands: after a loss of
+    /// the store two tries of one emission may have passed.
+    Withdrawn(u32, String),
     /// An operator sends it again.
     Resent,
     /// An operator gives it up, with the code.
@@ -166,6 +169,16 @@ impl Message {
             Event::TurnedBack(emission, outcome) => match &self.state {
                 State::Emitted(_) => self.settled(*emission, outcome),
                 State::Armed(_) | State::Leaving(..) | State::Doubt { .. } | State::Over(_) => Err(Refused),
+            },
+            Event::Withdrawn(emission, token) => match &self.state {
+                State::Leaving(count, by) if count.emission == *emission && by == token => {
+                    Ok(Self::armed(*count))
+                }
+                State::Armed(_)
+                | State::Emitted(_)
+                | State::Leaving(..)
+                | State::Doubt { .. }
+                | State::Over(_) => Err(Refused),
             },
             Event::Resent => match &self.state {
                 State::Doubt { count, .. } => Ok(Self::armed(Count { again: true, ..*count })),

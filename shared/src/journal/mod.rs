@@ -9,6 +9,8 @@
 
 mod compare;
 mod entering;
+#[cfg(test)]
+mod exploration;
 mod following;
 mod lanes;
 mod line;

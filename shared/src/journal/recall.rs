@@ -1,8 +1,10 @@
 //! What the progress of a message becomes when the journal tells of it. Pure.
 //!
-//! A line never says more than the ledger knew when it was written. So a ledger that is whole is never
+//! A line never says more than the ledger knew when it was written. So a ledger that is whole is not
 //! changed by its own journal, whatever part of it is read and how often: each function answers `None`
-//! where the ledger knows as much or more.
+//! where the ledger knows as much or more. Two exceptions that `exploration` knows, both on the safe side: a
+//! doubt that came to nothing may be taken for one of the try that is leaving now, whose answer closes it; and a
+//! sending by an emission that was superseded, which the ledger could not note, ends the message.
 
 use super::line::{Became, Told};
 use super::record::Intent;
@@ -74,13 +76,13 @@ pub(super) fn intended(standing: Standing<'_>, intent: &Intent) -> Option<Restor
     Some(Restored { flight_ms: Some(intent.until_ms), ..standing.to(progress) })
 }
 
-/// The message went back to the schedule: due now.
+/// The message went back to the schedule: due now. It closes a doubt about the same emission.
 pub(super) fn released(standing: Standing<'_>, intent: &Intent, choices: Choices) -> Option<Restored> {
     let seen = standing.seen;
-    if !seen.is_leaving() || seen.emissions() != intent.attempt {
+    if !(seen.is_leaving() || seen.is_in_doubt()) || seen.emissions() != intent.attempt {
         return None;
     }
-    let again = if standing.again() == "r" { "|r" } else { "" };
+    let again = if seen.doubts_before() > 0 { "|r" } else { "" };
     let progress = format!("A|{}|{}{again}", intent.attempt, seen.failures());
     Some(Restored { due_ms: Some(choices.now_ms), ..standing.to(progress) })
 }
@@ -222,9 +224,16 @@ mod tests {
 
     #[test]
     fn a_release_undoes_its_own_intent_only() {
-        for (seen, wanted) in
-            [("I|2|1||t", "A|2|1"), ("I|2|0|r|t", "A|2|0|r"), ("I|3|0||t", "-"), ("", "-"), ("E|2|0", "-")]
-        {
+        for (seen, wanted) in [
+            ("I|2|1||t", "A|2|1"),
+            ("I|2|0|r|t", "A|2|0|r"),
+            ("D|2|0|timeout|5||", "A|2|0"),
+            ("D|2|0|timeout|5|r|", "A|2|0|r"),
+            ("D|3|0|timeout|5||", "-"),
+            ("I|3|0||t", "-"),
+            ("", "-"),
+            ("E|2|0", "-"),
+        ] {
             assert_eq!(after(seen, |it| released(it, &intent(2), CHOICES)), wanted, "{seen}");
         }
     }

@@ -129,8 +129,11 @@ pub enum Settled {
     Recorded,
     /// The message had ended otherwise: that stands.
     Already(Settlement),
-    /// A later emission of the message exists: nothing was recorded.
+    /// A later emission of the message exists, or another try of this one: nothing was recorded.
     Stale,
+    /// The request of an earlier try of this emission may have left: it is in doubt, and nobody need have told it
+    /// yet. Nothing was recorded.
+    InDoubt,
 }
 
 /// What happened to a message before.
@@ -170,6 +173,15 @@ pub trait Ledger: Send + Sync + 'static {
         &self,
         message: &MessageRef,
         settlement: &Settlement,
+    ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
+
+    /// The try of this token passed the fence and will not send: back to the schedule after `after`. Not what
+    /// another try is about.
+    fn withdraw(
+        &self,
+        message: &MessageRef,
+        token: &str,
+        after: Duration,
     ) -> impl Future<Output = Result<Settled, StoreError>> + Send;
 
     /// What happened to the message before. Asked only after a failure.

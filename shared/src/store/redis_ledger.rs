@@ -17,9 +17,11 @@ const FIRST_ASKING_MS: i64 = 5_000;
 
 /// How far a try came before it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Passed {
+enum Passed<'a> {
     Fence,
     Nothing,
+    /// The fence, by this token, and it did not send.
+    Withdrawn(&'a str),
 }
 
 /// The ledger on a Redis connection.
@@ -61,7 +63,7 @@ impl RedisLedger {
         &self,
         message: &MessageRef,
         ending: &Settlement,
-        passed: Passed,
+        passed: Passed<'_>,
     ) -> Result<Settled, StoreError> {
         let change = Change::of(ending, message.attempt);
         let mut call = self.redis.scripts.settle.prepare_invoke();
@@ -73,8 +75,14 @@ impl RedisLedger {
         for part in &change.parts {
             call.arg(part);
         }
-        if passed == Passed::Nothing {
-            call.arg("unfenced");
+        match passed {
+            Passed::Fence => {}
+            Passed::Nothing => {
+                call.arg("unfenced");
+            }
+            Passed::Withdrawn(token) => {
+                call.arg(format!("by {token}"));
+            }
         }
         let answer: Vec<Value> = self.redis.run(&call).await?;
         let text = |place: usize| match answer.get(place) {
@@ -89,9 +97,11 @@ impl RedisLedger {
         if change.kind == Kind::Message && text(2).is_empty() {
             return Err(StoreError::Lost);
         }
-        Ok(match settlement(&RawProgress(text(2))) {
+        let stands = RawProgress(text(2));
+        Ok(match settlement(&stands) {
             Some(stands) if is_same(&stands, ending) => Settled::Recorded,
             Some(stands) => Settled::Already(stands),
+            None if stands.is_in_doubt() && stands.emissions() == message.attempt => Settled::InDoubt,
             None => Settled::Stale,
         })
     }
@@ -140,6 +150,16 @@ impl Ledger for RedisLedger {
 
     async fn turn_back(&self, message: &MessageRef, settlement: &Settlement) -> Result<Settled, StoreError> {
         self.end(message, settlement, Passed::Nothing).await
+    }
+
+    async fn withdraw(
+        &self,
+        message: &MessageRef,
+        token: &str,
+        after: Duration,
+    ) -> Result<Settled, StoreError> {
+        let back = Settlement::Retry { after, burns_attempt: false, called: false };
+        self.end(message, &back, Passed::Withdrawn(token)).await
     }
 
     async fn history(&self, message: &MessageRef) -> Result<History, StoreError> {

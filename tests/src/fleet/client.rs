@@ -216,6 +216,17 @@ pub async fn sandbox_fault(port: u16, fault: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Faults that are armed and have calls left.
+///
+/// # Errors
+/// The sandbox does not answer.
+pub async fn sandbox_faults_left(port: u16) -> anyhow::Result<usize> {
+    let url = format!("http://127.0.0.1:{port}/sandbox/faults");
+    let answer: Value = http_client()?.get(url).send().await?.error_for_status()?.json().await?;
+    let faults = answer.get("faults").unwrap_or(&answer);
+    faults.as_array().map(Vec::len).context("the sandbox answered no list of faults")
+}
+
 /// What the sandbox says of an account's calls.
 #[derive(Debug, Clone, Copy, serde::Deserialize)]
 pub struct Called {

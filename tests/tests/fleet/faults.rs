@@ -7,11 +7,15 @@ use anyhow::Context as _;
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use serde_json::{Value, json};
-use tests::fleet::client::{Client, sandbox_fault, sandbox_messages};
+use tests::fleet::client::{Client, sandbox_fault, sandbox_faults_left, sandbox_messages};
 use tests::fleet::{Enti, Fleet, SERVICES};
+use tokio::time::{Instant, sleep};
 
 /// How long each step may take on a busy machine.
 const STEP: Duration = Duration::from_secs(90);
+
+/// Between two looks at the sandbox. There is no event to wait for.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// Fictitious citizens: each scenario has its own, whose code must be in no log.
 const CITIZENS: [&str; 5] =
@@ -26,6 +30,7 @@ async fn what_goes_wrong_in_ordinary_life() -> anyhow::Result<()> {
     a_throttled_message_goes_once(&fleet, &mut client).await?;
     an_unanswered_message_is_in_doubt_and_never_sent_again(&fleet, &mut client).await?;
     a_refused_premium_goes_standard_and_arms_the_reminder(&fleet, &mut client).await?;
+    what_is_cancelled_while_its_request_is_out_does_not_go_again(&fleet, &mut client).await?;
     every_process_may_die(&mut fleet, &mut client).await?;
     let logs = fleet.logs()?;
     for secret in CITIZENS.iter().chain(&["trial-borgochiaro", "Cognome-canarino"]) {
@@ -185,6 +190,43 @@ async fn a_refused_premium_goes_standard_and_arms_the_reminder(
         .await?;
     assert_eq!(find(&outcomes, "messaggio.inviato")?["data"]["livello"], "STANDARD");
     assert_eq!(sent_to(fleet, CITIZENS[4]).await?, 1);
+    Ok(())
+}
+
+/// Planning leaves alone what may have left; when it comes back unsent, the cancellation counts.
+async fn what_is_cancelled_while_its_request_is_out_does_not_go_again(
+    fleet: &Fleet,
+    client: &mut Client,
+) -> anyhow::Result<()> {
+    // Longer than the cancellation takes; within `io.request_timeout`.
+    let fault = json!({ "kind": "server_error", "delay_ms": 2_000, "operation": "submit" });
+    sandbox_fault(fleet.ports.sandbox, &fault).await?;
+    let before = sent_to(fleet, CITIZENS[1]).await?;
+    let notice = json!({ "codice_fiscale": CITIZENS[1], "codice_avviso": "302000000000000066" });
+    let issued = json!({
+        "codice_fiscale": CITIZENS[1], "tipo": "canone", "codice_avviso": notice["codice_avviso"],
+        "importo_centesimi": 31_050, "data_scadenza": "2030-04-10", "causale": "Canone",
+        "nome": "Maria", "cognome": "Cognome-canarino",
+    });
+    let of = ("borgochiaro", "R-2");
+    client.publish_event(&envelope("emesso", "pagamento.avviso-emesso", of, &issued)).await?;
+    let end = Instant::now() + STEP;
+    while sandbox_faults_left(fleet.ports.sandbox).await? > 0 {
+        anyhow::ensure!(Instant::now() < end, "the message did not reach the sandbox");
+        sleep(GLANCE).await;
+    }
+    let mut annulled = envelope("annullato", "pagamento.annullato", of, &notice);
+    annulled["time"] = "2026-11-20T10:00:01+01:00".into();
+    client.publish_event(&annulled).await?;
+    let of_notice = |o: &Value| o["data"]["messaggio"] == "alloggi-avviso-canone";
+    let ended = |o: &Value| of_notice(o) && o["type"] != "messaggio.programmato";
+    let outcomes = client.outcomes_until(STEP, |all| all.iter().any(ended)).await?;
+    let outcome = outcomes.iter().find(|o| ended(o)).context("no outcome")?;
+    assert_eq!(
+        (&outcome["type"], &outcome["data"]["motivo"]),
+        (&json!("messaggio.scartato"), &json!("annullato"))
+    );
+    assert_eq!(sent_to(fleet, CITIZENS[1]).await?, before);
     Ok(())
 }
 

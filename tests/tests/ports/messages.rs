@@ -40,6 +40,7 @@ enum Step {
     Fenced(u32, &'static str),
     Settled(u32, Outcome),
     TurnedBack(u32, Outcome),
+    Withdrawn(u32, &'static str),
     Resent,
     Dropped,
 }
@@ -68,6 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::LeaseEnded),
         8 => (back(), prop_oneof![Just("one"), Just("two")]).prop_map(|(back, token)| Step::Fenced(back, token)),
         6 => (back(), outcome).prop_map(|(back, outcome)| Step::Settled(back, outcome)),
+        2 => (back(), prop_oneof![Just("one"), Just("two")]).prop_map(|(back, token)| Step::Withdrawn(back, token)),
         3 => (back(), turned_back).prop_map(|(back, outcome)| Step::TurnedBack(back, outcome)),
         1 => Just(Step::Resent),
         1 => Just(Step::Dropped),
@@ -202,6 +204,12 @@ impl Real {
                     Err(failure) => panic!("{failure}"),
                 }
             }
+            Event::Withdrawn(emission, token) => {
+                match self.ledger.withdraw(&self.reference(*emission), token, LONG).await {
+                    Ok(_) | Err(StoreError::Lost) => {}
+                    Err(failure) => panic!("{failure}"),
+                }
+            }
             Event::Resent => return Some(self.decide(Decision::Resend).await),
             Event::Dropped(_) => return Some(self.decide(Decision::Drop).await),
         }
@@ -279,6 +287,7 @@ fn event(step: &Step, emission: u32) -> Event {
         Step::Fenced(back, token) => Event::Fenced(emission.saturating_sub(*back), (*token).to_owned()),
         Step::Settled(back, outcome) => Event::Settled(emission.saturating_sub(*back), outcome.clone()),
         Step::TurnedBack(back, outcome) => Event::TurnedBack(emission.saturating_sub(*back), outcome.clone()),
+        Step::Withdrawn(back, token) => Event::Withdrawn(emission.saturating_sub(*back), (*token).to_owned()),
         Step::Resent => Event::Resent,
         Step::Dropped => Event::Dropped(DROPPED.to_owned()),
     }

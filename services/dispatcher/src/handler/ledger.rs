@@ -23,6 +23,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest wait with a delivery in hand: well within the 30 minutes after which RabbitMQ takes it away.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// What is seen of a try that did not come back, in outcomes of doubt.
+pub(super) const ABANDONED: &str = "abandoned";
+
 /// Whether the request may have left already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
@@ -83,6 +86,11 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
                 self.patiently(Stage::After, || ledger.settle(subject.message, &settlement)).await
             }
         };
+        if let (Ok(Settled::InDoubt), Stage::Before, Some(request)) = (&settled, stage, subject.sending) {
+            // Whoever left it in doubt may have died before it was told.
+            let doubt = self.doubt(request, ABANDONED).await;
+            return Box::pin(self.carry_out(subject, doubt, Stage::After)).await;
+        }
         crash_point!("dispatcher.settled");
         let (message_key, attempt) = (&subject.message.chiave, subject.message.attempt);
         match settled {
@@ -96,7 +104,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
                 }
                 verdict::of(subject, &other, &self.parts.hash)
             }
-            Ok(Settled::Stale) => {
+            Ok(Settled::Stale | Settled::InDoubt) => {
                 if !is_sent(&settlement) {
                     return End::Ack.into();
                 }

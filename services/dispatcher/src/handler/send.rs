@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::failures::{discard, give_up, too_many_repetitions, unknown_sender, unreachable, wait};
-use super::ledger::Stage;
+use super::ledger::{ABANDONED, Stage};
 use super::verdict::Subject;
 use super::{End, Enti, Handler, Step, Verdict};
 use crate::account::{Account, Blame, Turn};
@@ -203,7 +203,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
             Fence::Stale => Err(Step::End(End::Ack)),
             Fence::Cancelled { motivo } => Err(Step::Tell(Settlement::Discarded { motivo })),
             Fence::Settled(settlement) => Err(Step::Tell(settlement)),
-            Fence::Abandoned => Err(self.doubt(request, "abandoned").await),
+            Fence::Abandoned => Err(self.doubt(request, ABANDONED).await),
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Policy for a send whose outcome is unknown (contract.md section 5): of a message type, as the ente or the
 /// catalogue chooses, else of the fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InDubbio {
     /// Keep it for an operator: at most one copy.

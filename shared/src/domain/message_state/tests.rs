@@ -25,6 +25,7 @@ fn word(before: &Message, event: &Event) -> &'static str {
         Event::Claimed => "claimed",
         Event::LeaseEnded => "lease ended",
         Event::Fenced(..) => "fenced",
+        Event::Withdrawn(..) => "again",
         Event::Resent => "resent",
         Event::Dropped(_) => "ended",
         Event::Settled(emission, outcome) | Event::TurnedBack(emission, outcome) => match outcome {
@@ -43,6 +44,7 @@ fn events(emissions: u32) -> Vec<Event> {
     events.push(Event::Dropped(text("in-doubt-dropped")));
     for emission in 1..=emissions {
         events.extend(TOKENS.map(|token| Event::Fenced(emission, text(token))));
+        events.extend(TOKENS.map(|token| Event::Withdrawn(emission, text(token))));
         let outcomes = [
             Outcome::Sent(text("STANDARD"), text("IO")),
             Outcome::Assumed(text("STANDARD")),
@@ -142,13 +144,17 @@ fn an_end_stands_but_for_an_assumption_that_is_confirmed() {
 #[test]
 fn whatever_may_have_left_leaves_again_only_after_a_doubt_that_was_seen() {
     // Out of `Leaving` to anything that can be emitted leads only the word of the try itself (`again`: IO
-    // made nothing of it); a doubt can be emitted once more, and says so for ever after.
+    // made nothing of it, or was not asked); a doubt can be emitted once more, and says so for ever after.
     for (before, event, after) in steps(3) {
         let step = format!("{before:?} {event:?} {after:?}");
         let may_go = matches!(after.state, State::Armed(_) | State::Emitted(_));
         match &before.state {
-            State::Leaving(own, _) if may_go => {
-                let said = matches!(&event, Event::Settled(emission, Outcome::Again { .. }) if *emission == own.emission);
+            State::Leaving(own, by) if may_go => {
+                let said = match &event {
+                    Event::Settled(emission, Outcome::Again { .. }) => *emission == own.emission,
+                    Event::Withdrawn(emission, token) => *emission == own.emission && token == by,
+                    _ => false,
+                };
                 assert!(said, "{step}");
             }
             State::Doubt { count: own, .. } if may_go => {

@@ -11,7 +11,8 @@
 --   ENDED what io_id     the status is known
 --   DONE                 nothing is left to do
 -- A last argument `unfenced` says that the try never passed the fence: AGAIN and OVER then end an emission that
--- waits, and not one of which another try's request may have left.
+-- waits, and not one of which another try's request may have left. A last argument `by <token>` says that the try
+-- of this token passed the fence and did not send: then only its own intent is ended.
 -- Answers {status, now}: OK, HELD (a doubt that an operator sees), or LATE with the progress that
 -- stands.
 local id, slot, kind, emission, verb = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -19,16 +20,21 @@ local now = now_ms()
 local member = id .. slot .. kind
 local progress = redis.call('HGET', state_key(id), slot) or ''
 local p = split(progress)
+local ruled
 if kind == 'm' then
   local may_have_left = p[1] == 'I' or p[1] == 'D'
   if ARGV[#ARGV] == 'unfenced' and (verb == 'AGAIN' or verb == 'OVER') then may_have_left = false end
   local ours = (p[1] == 'E' or may_have_left) and p[2] == emission
+  local token = string.match(ARGV[#ARGV], '^by (.*)$')
+  if token then ours = p[1] == 'I' and p[2] == emission and p[5] == token end
   -- That IO made it is true whoever says it: a copy that has not left need not leave any more, and what
   -- was assumed is known.
   local known = verb == 'SENT'
     and (((p[1] == 'A' or p[1] == 'E') and is_again(p) and tonumber(emission) <= tonumber(p[2]))
       or (p[1] == 'F' and p[2] == 'inviato' and #p == 6 and p[5] == emission))
   if not (ours or known) then return { 'LATE', now, progress } end
+  -- Scheduler and dispatcher may both rule on one doubt: the second does not put it off.
+  if verb == 'DOUBT' and p[1] == 'D' then ruled = tonumber(redis.call('ZSCORE', DUE, member)) end
   redis.call('ZREM', DUE, member)
 elseif kind == 'f' and p[1] ~= 'F' then
   redis.call('ZREM', FLY, member)
@@ -46,7 +52,7 @@ elseif verb == 'DOUBT' then
   local due = tonumber(ARGV[7]) >= 0 and (gives_up == 'x' or again == '')
   redis.call('HSET', state_key(id), slot, doubt)
   redis.call('ZREM', DOUBT, member)
-  if due then redis.call('ZADD', DUE, now + tonumber(ARGV[7]), member) end
+  if due then redis.call('ZADD', DUE, math.min(ruled or math.huge, now + tonumber(ARGV[7])), member) end
   if not due or gives_up == 'x' then
     redis.call('ZADD', DOUBT, now, member)
     return { 'HELD', now }

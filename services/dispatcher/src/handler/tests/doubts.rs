@@ -93,6 +93,23 @@ async fn doubts_of_one_message_are_different_outcomes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_that_comes_again_tells_the_doubt_whatever_turns_it_away() {
+    let (handler, world) = handler();
+    // Who made the doubt may have died before it was told, and now the recipient cannot be written to.
+    world.profiles.lock().unwrap().push_back(ProfileAnswer::NotFound);
+    world.settled.lock().unwrap().push_back(Ok(Settled::InDoubt));
+    let verdict = dispatch(&handler, json!({"in_dubbio": "resend"})).await;
+    assert_eq!(outcome(&verdict), ("messaggio.in-dubbio", json!({"politica": "resend", "tentativo": 1})));
+    assert_eq!(verdict.end, End::Ack);
+    let seen = world.seen();
+    let [.., Seen::TurnedBack(Settlement::Discarded { .. }), Seen::Settle(Settlement::InDoubt { .. })] =
+        seen.as_slice()
+    else {
+        panic!("{seen:?}")
+    };
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_sent_is_recorded_as_soon_as_the_store_is_back_and_sent_once() {
     let (handler, world) = handler();
     let away = || Err(StoreError::Unavailable("away".into()));
