@@ -10,7 +10,7 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images images test-drain test-rollout test-upgrade chaos soak bench fuzz check supply-chain k8s-check dashboards k8s-write docs docs-check setup
+.PHONY: help demo test test-images images test-drain test-rollout test-upgrade chaos soak bench fuzz explore check supply-chain k8s-check dashboards k8s-write docs docs-check setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,8 +67,12 @@ bench: ## the fleet against a thin relay of the same hops, on a quiet machine; O
 	@exec cargo run --release --locked --package tests --bin bench -- \
 		$(if $(ONLY),--only $(ONLY)) $(if $(REDIS_FIRST),--redis-first)
 
-fuzz: ## damaged events, texts and answers of IO, CASES=1000000 of each; make test does 2,000
-	@PROPTEST_CASES=$(or $(CASES),1000000) cargo test --release --locked --package shared --package dispatcher --lib corpus
+fuzz: ## damaged events, texts and answers of IO for MINUTES=1 each, led by coverage; make test does 2,000
+	@deploy/setup.sh fuzz
+	@tests/fuzz.sh $(MINUTES)
+
+explore: ## every state of one message and the world around it, with more faults than make test has; minutes
+	@PROMEMORIA_EXPLORE=1 cargo test --release --locked --package shared --lib exploration -- --nocapture
 
 check: ## format, lints and documentation, all without a warning
 	@cargo fmt --all --check

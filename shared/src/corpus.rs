@@ -1,9 +1,12 @@
 //! Kept inputs and small damage to them, for tests that feed a parser what it should not get.
 //!
-//! The inputs are files, one a case; the damage is described by numbers, so that whatever makes such numbers
-//! (proptest here, a fuzzer elsewhere) can also shrink them.
+//! The inputs are files, one a case; the damage is described by numbers, which bolero makes and shrinks: at random
+//! in `cargo test`, led by coverage under `make fuzz`.
 
 use std::path::Path;
+
+/// Damaged copies of each kind in one run of the tests.
+pub const CASES: usize = 2_000;
 
 /// One change: what, where, with what. Any numbers are one.
 pub type Edit = (u8, u16, u8);
@@ -59,6 +62,15 @@ pub fn files(folder: &Path, ending: &str) -> Vec<(String, Vec<u8>)> {
         Ok(_) => panic!("{}: no input", folder.display()),
         Err(error) => panic!("{}: {error}", folder.display()),
     }
+}
+
+/// One of the inputs, by any number.
+///
+/// # Panics
+/// There are none.
+#[must_use]
+pub fn any_of(corpus: &[(String, Vec<u8>)], number: u16) -> &[u8] {
+    &corpus[usize::from(number) % corpus.len()].1
 }
 
 /// The input after these changes, in order. `other` is one to take pieces of.

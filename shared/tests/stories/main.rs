@@ -4,6 +4,9 @@
 
 #![expect(clippy::expect_used, reason = "a story that cannot be set up is a failed test")]
 
+// Under `make fuzz` every test binary of the package is built for libFuzzer, which comes with this crate.
+use bolero as _;
+
 mod housing;
 mod order;
 mod permits;

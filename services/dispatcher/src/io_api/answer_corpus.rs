@@ -1,14 +1,14 @@
 //! The kept corpus of IO's answers (`tests/corpus/answers`) and damaged copies of it, under every status: no
 //! panic, and the line between "certainly no message" and "maybe one" holds whatever the body is.
 //!
-//! Longer: `PROPTEST_CASES=2000000 cargo test --release -p dispatcher corpus`.
+//! Longer, and led by coverage: `make fuzz`.
 
 use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use proptest::prelude::*;
-use shared::corpus::{Edit, edited, files};
+use bolero::check;
+use shared::corpus::{CASES, Edit, any_of, edited, files};
 
 use super::super::observation::{Body, Location};
 use super::super::{followed, profiled};
@@ -17,7 +17,7 @@ use super::*;
 static CORPUS: LazyLock<Vec<(String, Vec<u8>)>> =
     LazyLock::new(|| files(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/answers")), ""));
 
-fn check(status: u16, body: Option<Vec<u8>>, location: Option<String>) -> Result<(), TestCaseError> {
+fn keeps_the_line(status: u16, body: Option<Vec<u8>>, location: Option<String>) {
     let is_problem = body
         .as_deref()
         .and_then(|body| serde_json::from_slice::<serde_json::Value>(body).ok())
@@ -34,61 +34,58 @@ fn check(status: u16, body: Option<Vec<u8>>, location: Option<String>) -> Result
     let answer = submitted(&seen);
     match status {
         201 => {
-            let SubmitAnswer::Created { io_id } = &answer else {
-                return Err(TestCaseError::fail(format!("{answer:?}")));
-            };
+            let SubmitAnswer::Created { io_id } = &answer else { panic!("{answer:?}") };
             let id = io_id.as_deref().unwrap_or("01HMVM9W74RWH93NT1EYNKKNNR");
-            prop_assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
-            prop_assert!(FiscalCode::parse(id).is_err(), "a code is no id");
+            assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'));
+            assert!(FiscalCode::parse(id).is_err(), "a code is no id");
         }
-        500 if is_problem => prop_assert_eq!(answer, SubmitAnswer::Retryable),
-        408 | 500..=599 => prop_assert_eq!(answer, SubmitAnswer::Unknown(Evidence::Gateway)),
-        300..=399 => prop_assert_eq!(answer, SubmitAnswer::Misconfigured(Misconfigured::Redirect)),
+        500 if is_problem => assert_eq!(answer, SubmitAnswer::Retryable),
+        408 | 500..=599 => assert_eq!(answer, SubmitAnswer::Unknown(Evidence::Gateway)),
+        300..=399 => assert_eq!(answer, SubmitAnswer::Misconfigured(Misconfigured::Redirect)),
         400..=499 => {
             let definite = !matches!(
                 answer,
                 SubmitAnswer::Created { .. } | SubmitAnswer::Unknown(_) | SubmitAnswer::NotSent
             );
-            prop_assert!(definite, "{status}: {answer:?}");
+            assert!(definite, "{status}: {answer:?}");
         }
-        _ => prop_assert_eq!(answer, SubmitAnswer::Unknown(Evidence::Unexpected)),
+        _ => assert_eq!(answer, SubmitAnswer::Unknown(Evidence::Unexpected)),
     }
-    Ok(())
 }
 
-fn status() -> impl Strategy<Value = u16> {
-    let documented = vec![200, 201, 302, 400, 401, 403, 404, 408, 429, 500, 502, 503, 504];
-    prop_oneof![4 => prop::sample::select(documented), 1 => 100_u16..1_000]
+/// Mostly one that IO documents.
+fn status(number: u16) -> u16 {
+    const DOCUMENTED: [u16; 13] = [200, 201, 302, 400, 401, 403, 404, 408, 429, 500, 502, 503, 504];
+    if number.is_multiple_of(5) {
+        100 + number % 900
+    } else {
+        DOCUMENTED[usize::from(number) % DOCUMENTED.len()]
+    }
 }
 
-/// 2,000 cases unless `PROPTEST_CASES` says otherwise.
-fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2_000);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+/// A `Location` header: none, or the usual one with anything behind it.
+fn location(kind: u8, rest: &str) -> Option<String> {
+    let start = ["", "/api/v1/messages/", "/api/v1/messages/RSSMRA85T10A562S/", "/"];
+    (kind > 50).then(|| format!("{}{rest}", start[usize::from(kind) % start.len()]))
 }
 
 #[test]
 fn every_kept_answer_under_every_documented_status_keeps_the_line() {
-    for (name, body) in CORPUS.iter() {
+    for (_, body) in CORPUS.iter() {
         for status in [200, 201, 202, 302, 400, 401, 403, 404, 408, 429, 500, 502, 503, 504] {
-            check(status, Some(body.clone()), None)
-                .unwrap_or_else(|fault| panic!("{status} {name}: {fault}"));
+            keeps_the_line(status, Some(body.clone()), None);
         }
     }
 }
 
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn damaged_answers_keep_the_line(
-        status in status(),
-        (input, other) in any::<(prop::sample::Index, prop::sample::Index)>(),
-        edits in prop::collection::vec(any::<Edit>(), 0..8),
-        is_whole in prop::bool::weighted(0.9),
-        location in prop::option::of("(/api/v1/messages/)?(RSSMRA85T10A562S|.{0,12})?/?[A-Za-z0-9_./-]{0,30}"),
-    ) {
-        let body = edited(&input.get(&CORPUS).1, &other.get(&CORPUS).1, &edits);
-        check(status, is_whole.then_some(body), location)?;
-    }
+#[test]
+fn damaged_answers_keep_the_line() {
+    type Damage = (u16, (u16, u16, Vec<Edit>), u8, (u8, String));
+    check!().with_iterations(CASES).with_type::<Damage>().for_each(
+        |(number, damage, whole, (kind, rest))| {
+            let (input, other, edits) = damage;
+            let body = edited(any_of(&CORPUS, *input), any_of(&CORPUS, *other), edits);
+            keeps_the_line(status(*number), (*whole > 25).then_some(body), location(*kind, rest));
+        },
+    );
 }

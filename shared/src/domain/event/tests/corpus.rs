@@ -1,15 +1,15 @@
 //! The kept corpus of events (`shared/tests/corpus/events`), each with its verdict, and damaged copies of it,
 //! through the check and on through the renderer.
 //!
-//! Longer: `PROPTEST_CASES=2000000 cargo test --release -p shared corpus`.
+//! Longer, and led by coverage: `make fuzz`.
 
 use std::path::Path;
 use std::sync::LazyLock;
 
-use proptest::prelude::*;
+use bolero::check;
 
 use super::{CATALOGUE, ENTE};
-use crate::corpus::{Edit, edited, files};
+use crate::corpus::{CASES, Edit, any_of, edited, files};
 use crate::domain::FiscalCode;
 use crate::domain::catalogue::InDubbio;
 use crate::domain::event::{CaseEvent, Refusal};
@@ -48,14 +48,14 @@ fn each_input_has_the_verdict_that_lies_beside_it() {
 
 /// Takes and renders; whatever comes, nothing panics, a refusal names no one, and what is rendered is within
 /// IO's limits.
-fn survive(body: &[u8]) -> Result<(), TestCaseError> {
+fn survive(body: &[u8]) {
     let event = match taken(body) {
         Ok(event) => event,
         Err(refusal) => {
             for personal in ["RSSMRA85T10A562S", "Mario", "Rossi"] {
-                prop_assert!(!refusal.reason.contains(personal), "{}", refusal.reason);
+                assert!(!refusal.reason.contains(personal), "{}", refusal.reason);
             }
-            return Ok(());
+            return;
         }
     };
     let service = &CATALOGUE.servizi[&event.servizio];
@@ -86,37 +86,24 @@ fn survive(body: &[u8]) -> Result<(), TestCaseError> {
         };
         let Ok(sent) = render(&TEXTS, &CATALOGUE, &ENTE, &request, InDubbio::Hold) else { continue };
         let units = |text: &str| text.encode_utf16().count();
-        prop_assert!((10..=120).contains(&units(&sent.content.subject)), "{}", message.id);
-        prop_assert!((80..=10_000).contains(&units(&sent.content.markdown)), "{}", message.id);
-        prop_assert!(!sent.content.subject.contains(['\n', '\r']), "{}", message.id);
+        assert!((10..=120).contains(&units(&sent.content.subject)), "{}", message.id);
+        assert!((80..=10_000).contains(&units(&sent.content.markdown)), "{}", message.id);
+        assert!(!sent.content.subject.contains(['\n', '\r']), "{}", message.id);
     }
-    Ok(())
 }
 
-/// 2,000 cases unless `PROPTEST_CASES` says otherwise.
-fn config() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2_000);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+#[test]
+fn damaged_copies_of_the_corpus_survive() {
+    check!().with_iterations(CASES).with_type::<(u16, u16, Vec<Edit>)>().for_each(|(input, other, edits)| {
+        survive(&edited(any_of(&CORPUS, *input), any_of(&CORPUS, *other), edits));
+    });
 }
 
-proptest! {
-    #![proptest_config(config())]
-
-    #[test]
-    fn damaged_copies_of_the_corpus_survive(
-        input in any::<prop::sample::Index>(),
-        other in any::<prop::sample::Index>(),
-        edits in prop::collection::vec(any::<Edit>(), 0..8),
-    ) {
-        let (input, other) = (&input.get(&CORPUS).1, &other.get(&CORPUS).1);
-        survive(&edited(input, other, &edits))?;
-    }
-
-    /// Most inputs are refused early; these are good but for one or two changes, and get far.
-    #[test]
-    fn good_events_with_little_damage_survive(edits in prop::collection::vec(any::<Edit>(), 0..3)) {
-        let good = CORPUS.iter().find(|(name, _)| name == "good.json").map(|(_, body)| body);
-        let good = good.ok_or_else(|| TestCaseError::fail("good.json is gone"))?;
-        survive(&edited(good, b"", &edits))?;
-    }
+/// Most inputs are refused early; these are good but for one or two changes, and get far.
+#[test]
+fn good_events_with_little_damage_survive() {
+    let (_, good) = CORPUS.iter().find(|(name, _)| name == "good.json").expect("good.json");
+    check!().with_iterations(CASES).with_type::<(Edit, Edit)>().for_each(|(one, two)| {
+        survive(&edited(good, b"", &[*one, *two]));
+    });
 }
