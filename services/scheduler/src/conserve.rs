@@ -9,13 +9,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use shared::broker::{BrokerError, Options, Publisher};
+use shared::broker::{BrokerError, Links, Options, Publisher, State};
 use shared::journal::{Disagreement, Following, Until, barrier};
 use shared::store::lease::{Lease, Leases};
 use shared::store::register::{Compared, Stand};
 use shared::store::schedule::Schedule;
 use shared::store::{CaseStore, Register, StoreError};
 use shared::wire::RecipientHash;
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -71,8 +72,12 @@ struct Turn<'a, P> {
 }
 
 impl<P: Publisher> Conservation<P> {
-    /// Looks until `shutdown`.
-    pub(crate) async fn run(self, shutdown: CancellationToken) {
+    /// Looks until `shutdown`, from when the broker is up for the first time: then its streams are declared.
+    pub(crate) async fn run(self, mut links: watch::Receiver<Links>, shutdown: CancellationToken) {
+        let up = links.wait_for(|links| links.state() == State::Up);
+        if !matches!(shutdown.run_until_cancelled(up).await, Some(Ok(_))) {
+            return;
+        }
         let leases = Leases::of_conservation(self.store.redis().clone());
         while !shutdown.is_cancelled() {
             match leases.take().await {

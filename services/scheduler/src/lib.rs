@@ -175,7 +175,7 @@ impl Service {
             idle_case: self.settings.retention.idle_case,
             every: self.settings.scheduler.conservation,
         };
-        in_hand.spawn(conservation.run(shutdown.clone()));
+        in_hand.spawn(conservation.run(broker.links(), shutdown.clone()));
         let sweep = self.sweep(&taker).run();
         let stop = shutdown.clone();
         in_hand.spawn(async move { stop.run_until_cancelled(sweep).await });
