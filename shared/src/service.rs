@@ -27,6 +27,8 @@ use crate::wire::RecipientHash;
 pub const BROKER: &str = "broker";
 /// Name of the readiness condition that fails while the broker takes nothing because of an alarm.
 pub const ALARM: &str = "broker alarm";
+/// Name of the readiness condition that fails while the broker is connected and confirms nothing.
+pub const CONFIRMS: &str = "broker confirms";
 /// Name of the readiness condition of the store.
 pub const STORE: &str = "redis";
 
@@ -316,16 +318,19 @@ pub async fn keep_true(
     blocked: prometheus::IntGauge,
     stop: CancellationToken,
 ) {
+    broker.ask_for_confirms();
+    let mut links = broker.links();
     while !stop.is_cancelled() {
         health.tick();
-        let state = broker.state();
+        let now = *links.borrow_and_update();
+        let state = now.state();
+        health.set(CONFIRMS, now.confirms);
         health.set(BROKER, matches!(state, State::Up | State::Blocked));
         health.set(ALARM, state != State::Blocked);
         blocked.set(i64::from(state == State::Blocked));
         if let Some(redis) = &redis {
             health.set(STORE, redis.ping().await.is_ok());
         }
-        let mut links = broker.links();
         let change = tokio::time::timeout(ASKING, links.changed());
         if stop.run_until_cancelled(change).await.is_none() {
             return;

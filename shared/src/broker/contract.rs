@@ -38,8 +38,12 @@ pub trait Rig: Sync {
 pub fn topology(prefix: &str) -> Topology {
     let name = |suffix: &str| format!("{prefix}.{suffix}");
     let exchange = |suffix, routing, alternate| Exchange { name: name(suffix), routing, alternate };
-    let queue =
-        |suffix| Queue { name: name(suffix), dead_letter_exchange: None, delivery_limit: NO_DELIVERY_LIMIT };
+    let queue = |suffix| Queue {
+        name: name(suffix),
+        dead_letter_exchange: None,
+        delivery_limit: NO_DELIVERY_LIMIT,
+        keeps_last: false,
+    };
     let binding = |exchange, queue, key: &str| Binding {
         exchange: name(exchange),
         queue: name(queue),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::topology::{
     DEAD, DEAD_QUEUE, DISPATCH_QUEUE, EVENTS, EVENTS_QUEUE, FOLLOW_QUEUE, JOURNAL, JOURNAL_EVENTS,
-    JOURNAL_INTENTS, JOURNAL_OUTCOMES, OUTCOMES, RENDER_QUEUE, Topology, UNROUTED_QUEUE, WORK,
+    JOURNAL_INTENTS, JOURNAL_OUTCOMES, OUTCOMES, PROBE, RENDER_QUEUE, Topology, UNROUTED_QUEUE, WORK,
 };
 
 /// A process of the fleet, as a user of the broker.
@@ -64,9 +64,9 @@ impl Role {
     #[must_use]
     pub fn writes(self) -> &'static [&'static str] {
         match self {
-            Self::Scheduler => &[WORK, OUTCOMES, DEAD, JOURNAL],
-            Self::Renderer => &[WORK, OUTCOMES, DEAD],
-            Self::Dispatcher => &[OUTCOMES, DEAD, JOURNAL],
+            Self::Scheduler => &[WORK, OUTCOMES, DEAD, JOURNAL, PROBE],
+            Self::Renderer => &[WORK, OUTCOMES, DEAD, PROBE],
+            Self::Dispatcher => &[OUTCOMES, DEAD, JOURNAL, PROBE],
             Self::Operator => &[EVENTS, OUTCOMES, JOURNAL],
         }
     }

@@ -22,6 +22,9 @@ pub struct Links {
     pub publish: State,
     /// The connection that consumes and acknowledges.
     pub consume: State,
+    /// Whether the broker answered when it was last [asked](super::RabbitMq::ask_for_confirms) for a confirm. A
+    /// node that lost its majority may keep its connections and confirm nothing.
+    pub confirms: bool,
 }
 
 impl Links {
@@ -88,7 +91,7 @@ mod tests {
     #[test]
     fn the_worse_link_names_the_state() {
         use State::{Blocked, Closed, Connecting, Up};
-        let state = |publish, consume| Links { publish, consume }.state();
+        let state = |publish, consume| Links { publish, consume, confirms: true }.state();
         assert_eq!(state(Up, Up), Up);
         assert_eq!(state(Up, Connecting), Connecting);
         assert_eq!(state(Blocked, Up), Blocked);

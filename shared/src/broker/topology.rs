@@ -45,6 +45,11 @@ pub const DISPATCH: &str = "dispatch";
 /// Routing key of status checks.
 pub const FOLLOW: &str = "follow";
 
+/// Messages by which a process asks whether the broker confirms.
+pub const PROBE: &str = "promemoria.probe";
+/// The queue of the last such message. Nobody takes from it.
+pub const PROBE_QUEUE: &str = "promemoria.probe";
+
 /// How often a message may come back to a queue before it is dead-lettered.
 ///
 /// RabbitMQ 4.0 made 20 the default and 3.10 has none: written down, both behave alike. It is the last
@@ -121,6 +126,8 @@ pub struct Queue {
     pub dead_letter_exchange: Option<String>,
     /// How often a message may come back to it.
     pub delivery_limit: i32,
+    /// Only its last message is kept.
+    pub keeps_last: bool,
 }
 
 /// A durable stream: an append-only log, read from any place as often as wanted
@@ -180,7 +187,16 @@ impl Exchange {
 
 impl Queue {
     fn last(name: &str) -> Self {
-        Self { name: name.to_owned(), dead_letter_exchange: None, delivery_limit: NO_DELIVERY_LIMIT }
+        Self {
+            name: name.to_owned(),
+            dead_letter_exchange: None,
+            delivery_limit: NO_DELIVERY_LIMIT,
+            keeps_last: false,
+        }
+    }
+
+    fn of_one(name: &str) -> Self {
+        Self { keeps_last: true, ..Self::last(name) }
     }
 
     fn working(name: &str) -> Self {
@@ -188,6 +204,7 @@ impl Queue {
             name: name.to_owned(),
             dead_letter_exchange: Some(DEAD.to_owned()),
             delivery_limit: DELIVERY_LIMIT,
+            keeps_last: false,
         }
     }
 
@@ -199,6 +216,9 @@ impl Queue {
             ("x-queue-type", text("quorum")),
             ("x-delivery-limit", Argument::Number(self.delivery_limit)),
         ];
+        if self.keeps_last {
+            arguments.extend([("x-max-length", Argument::Number(1)), ("x-overflow", text("drop-head"))]);
+        }
         if let Some(exchange) = &self.dead_letter_exchange {
             arguments.extend([
                 ("x-dead-letter-exchange", text(exchange)),
@@ -243,6 +263,7 @@ impl Topology {
                 Exchange::new(OUTCOMES, Routing::Topic),
                 Exchange::new(WORK, Routing::Direct),
                 Exchange::new(JOURNAL, Routing::Topic),
+                Exchange::new(PROBE, Routing::Fanout),
             ],
             queues: vec![
                 Queue::last(UNROUTED_QUEUE),
@@ -251,6 +272,7 @@ impl Topology {
                 Queue::working(RENDER_QUEUE),
                 Queue::working(DISPATCH_QUEUE),
                 Queue::working(FOLLOW_QUEUE),
+                Queue::of_one(PROBE_QUEUE),
             ],
             streams: [JOURNAL_EVENTS, JOURNAL_INTENTS, JOURNAL_OUTCOMES].map(Stream::journal).to_vec(),
             bindings: vec![
@@ -264,8 +286,18 @@ impl Topology {
                 bind(JOURNAL, JOURNAL_INTENTS, "intents.#"),
                 bind(JOURNAL, JOURNAL_OUTCOMES, "outcomes.#"),
                 bind(OUTCOMES, JOURNAL_OUTCOMES, "#"),
+                bind(PROBE, PROBE_QUEUE, ""),
             ],
         }
+    }
+
+    /// What the question whether the broker confirms needs beside its exchange.
+    #[must_use]
+    pub fn of_probe(&self) -> Self {
+        let Self { mut queues, mut bindings, .. } = self.clone();
+        queues.retain(|it| it.name == PROBE_QUEUE);
+        bindings.retain(|it| it.queue == PROBE_QUEUE);
+        Self { queues, bindings, ..Self::default() }
     }
 
     /// The same, with the journal kept for so long, in whole days.

@@ -52,5 +52,7 @@ fn a_queue_dead_letters_at_least_once_or_never_deletes() {
         } else {
             assert!(arguments.contains(&("x-delivery-limit", Argument::Number(i32::MAX))));
         }
+        // What it drops is the question before: a message of ours and of nobody else.
+        assert_eq!(arguments.iter().any(|(name, _)| *name == "x-max-length"), queue.name == PROBE_QUEUE);
     }
 }

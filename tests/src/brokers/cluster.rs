@@ -25,10 +25,27 @@ const DEADLINE: Duration = Duration::from_mins(3);
 /// Between two questions to a node that boots.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// What a cluster needs beside a node's own configuration: a minority stops in place of going on with an old
-/// picture of the cluster, and a node that is silent is taken for gone after 15 to 20 s (60 by default).
-const CLUSTER_CONF: &str =
-    "loopback_users = none\ncluster_partition_handling = pause_minority\nnet_ticktime = 15\n";
+/// What a node does that finds itself in a minority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Minority {
+    /// It closes its connections and stops, as we advise: `pause_minority`.
+    Pauses,
+    /// It keeps them and goes on, though no quorum queue does: `ignore`. So does one that was to pause and did
+    /// not notice.
+    GoesOn,
+}
+
+impl Minority {
+    /// What a cluster needs beside a node's own configuration: this choice, and a node that is silent is taken
+    /// for gone after 15 to 20 s (60 by default).
+    fn configuration(self) -> String {
+        let handling = match self {
+            Self::Pauses => "pause_minority",
+            Self::GoesOn => "ignore",
+        };
+        format!("loopback_users = none\ncluster_partition_handling = {handling}\nnet_ticktime = 15\n")
+    }
+}
 
 struct Member {
     name: String,
@@ -51,7 +68,7 @@ impl Cluster {
     ///
     /// # Errors
     /// RabbitMQ's programs are not here, a node does not come up, or no network can be made.
-    pub async fn start(apart: bool) -> anyhow::Result<Self> {
+    pub async fn start(apart: bool, minority: Minority) -> anyhow::Result<Self> {
         let programs = Programs::find().map_err(anyhow::Error::msg)?;
         let watchdog = Arc::new(Watchdog::start()?);
         let folder = tempfile::Builder::new().prefix("promemoria-cluster-").tempdir()?;
@@ -63,7 +80,8 @@ impl Cluster {
             Self { members: Vec::new(), control, mappers: Vec::new(), network, watchdog, folder };
         let mapper_port = free_port()?;
         for number in 0..NODES {
-            cluster.add(&programs, number, mapper_port).await.with_context(|| format!("node {number}"))?;
+            let place = (number, mapper_port);
+            cluster.add(&programs, place, minority).await.with_context(|| format!("node {number}"))?;
         }
         for member in &cluster.members {
             cluster.answers(member).await?;
@@ -80,7 +98,12 @@ impl Cluster {
         Ok(cluster)
     }
 
-    async fn add(&mut self, programs: &Programs, number: usize, mapper_port: u16) -> anyhow::Result<()> {
+    async fn add(
+        &mut self,
+        programs: &Programs,
+        (number, mapper_port): (usize, u16),
+        minority: Minority,
+    ) -> anyhow::Result<()> {
         let host = self
             .network
             .as_ref()
@@ -89,8 +112,8 @@ impl Cluster {
         let name = format!("promemoria-{number}@{host}");
         let site = Site { name: &name, host: &host, mapper_port, within: &within };
         let (home, port) = (self.folder.path().join(number.to_string()), free_port()?);
-        let launch =
-            server(programs, &home, &site, &format!("{}{CLUSTER_CONF}", configuration(&site, port)))?;
+        let settings = format!("{}{}", configuration(&site, port), minority.configuration());
+        let launch = server(programs, &home, &site, &settings)?;
         same_cookie(&home)?;
         // On loopback the three share one.
         if self.mappers.is_empty() || self.network.is_some() {

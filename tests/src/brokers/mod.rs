@@ -29,7 +29,7 @@ mod source;
 mod started;
 mod watchdog;
 
-pub use cluster::{Cluster, NODES};
+pub use cluster::{Cluster, Minority, NODES};
 pub use fixture::{Brokers, Server};
 pub use network::Network;
 pub use options::{Images, Options, Source};

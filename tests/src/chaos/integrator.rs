@@ -23,11 +23,16 @@ const QUEUE: &str = "chaos.outcomes";
 /// Between two tries to connect to a broker that is away.
 const TRY_AGAIN: Duration = Duration::from_millis(100);
 
+/// How long a broker may take to let it listen.
+const ANSWER: Duration = Duration::from_secs(5);
+/// Bound on its goodbye; what was sent by then is enough for the broker.
+const GOODBYE: Duration = Duration::from_secs(1);
+
 /// One that is connected.
 struct Link {
     channel: Channel,
     outcomes: Consumer,
-    _connection: Connection,
+    connection: Connection,
 }
 
 /// An integrator.
@@ -53,35 +58,40 @@ impl Integrator {
     /// The connection, made again if it is gone.
     async fn linked(&mut self, deadline: Instant) -> anyhow::Result<&mut Link> {
         while self.link.is_none() {
-            let tried = timeout(Duration::from_secs(5), link(&self.amqp_urls[0])).await;
-            if !matches!(tried, Ok(Ok(_))) {
-                self.amqp_urls.rotate_left(1);
-            }
-            match tried {
-                Ok(Ok(link)) => self.link = Some(link),
-                Ok(Err(error)) if Instant::now() >= deadline => return Err(error),
-                Err(_) if Instant::now() >= deadline => anyhow::bail!("the broker does not answer"),
-                _ => sleep(TRY_AGAIN).await,
+            match link(&self.amqp_urls[0]).await {
+                Ok(link) => self.link = Some(link),
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(_) => {
+                    self.amqp_urls.rotate_left(1);
+                    sleep(TRY_AGAIN).await;
+                }
             }
         }
         self.link.as_mut().context("a connection")
     }
 
+    /// Gives the connection up. Not by dropping it: one with a consumer that waits for its queue's leader would
+    /// live on, and take outcomes to itself once there is one.
+    async fn part(&mut self) {
+        if let Some(Link { connection, .. }) = self.link.take() {
+            close(&connection).await;
+        }
+    }
+
     /// Connects to the next node from now on.
-    pub(super) fn elsewhere(&mut self) {
-        self.link = None;
+    pub(super) async fn elsewhere(&mut self) {
+        self.part().await;
         self.amqp_urls.rotate_left(1);
     }
 
     /// Whether the broker confirms an event within `limit`; it is offered once.
     pub(super) async fn is_taken(&mut self, routing_key: &str, body: &[u8], limit: Duration) -> bool {
-        let offered = async {
-            let channel = self.linked(Instant::now() + limit).await?.channel.clone();
-            offer(&channel, routing_key, body).await
-        };
-        let taken = matches!(timeout(limit, offered).await, Ok(Ok(())));
+        // Not within a time-out: a connection that is being made must be closed where it is given up.
+        let Ok(link) = self.linked(Instant::now() + limit).await else { return false };
+        let channel = link.channel.clone();
+        let taken = matches!(timeout(limit, offer(&channel, routing_key, body)).await, Ok(Ok(())));
         if !taken {
-            self.link = None;
+            self.part().await;
         }
         taken
     }
@@ -94,7 +104,7 @@ impl Integrator {
             match timeout(Duration::from_secs(5), offer(&channel, routing_key, body)).await {
                 Ok(Ok(())) => return Ok(()),
                 other => {
-                    self.link = None;
+                    self.part().await;
                     ensure!(Instant::now() < deadline, "an event was not confirmed: {other:?}");
                     sleep(TRY_AGAIN).await;
                 }
@@ -115,7 +125,7 @@ impl Integrator {
                 left = left.into_iter().zip(&results).filter(|(_, r)| r.is_err()).map(|(e, _)| e).collect();
             }
             if !left.is_empty() {
-                self.link = None;
+                self.part().await;
                 ensure!(Instant::now() < deadline, "{} events were not confirmed", left.len());
                 sleep(TRY_AGAIN).await;
             }
@@ -133,13 +143,13 @@ impl Integrator {
                 Err(_) => return Ok(None),
                 Ok(Some(Ok(delivery))) => delivery,
                 Ok(_) => {
-                    self.link = None;
+                    self.part().await;
                     continue;
                 }
             };
             let outcome: Value = serde_json::from_slice(&delivery.data)?;
             if delivery.ack(BasicAckOptions::default()).await.is_err() {
-                self.link = None;
+                self.part().await;
             }
             if self.told.insert(outcome["id"].as_str().unwrap_or_default().to_owned()) {
                 return Ok(Some(outcome));
@@ -149,7 +159,23 @@ impl Integrator {
 }
 
 async fn link(amqp_url: &str) -> anyhow::Result<Link> {
-    let connection = Connection::connect(amqp_url, ConnectionProperties::default()).await?;
+    let connecting = Connection::connect(amqp_url, ConnectionProperties::default());
+    let connection = timeout(ANSWER, connecting).await.context("the broker does not answer")??;
+    let listening = timeout(ANSWER, listen(&connection)).await.context("the broker does not answer");
+    match listening.flatten() {
+        Ok((channel, outcomes)) => Ok(Link { channel, outcomes, connection }),
+        Err(error) => {
+            close(&connection).await;
+            Err(error)
+        }
+    }
+}
+
+async fn close(connection: &Connection) {
+    drop(timeout(GOODBYE, connection.close(200, "OK".into())).await);
+}
+
+async fn listen(connection: &Connection) -> anyhow::Result<(Channel, Consumer)> {
     let channel = connection.create_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     let mut arguments = FieldTable::default();
@@ -161,7 +187,7 @@ async fn link(amqp_url: &str) -> anyhow::Result<Link> {
     channel.queue_bind(QUEUE.into(), exchange, all, binding, none).await?;
     let options = BasicConsumeOptions::default();
     let outcomes = channel.basic_consume(QUEUE.into(), "".into(), options, FieldTable::default()).await?;
-    Ok(Link { channel, outcomes, _connection: connection })
+    Ok((channel, outcomes))
 }
 
 async fn offer(channel: &Channel, routing_key: &str, body: &[u8]) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use lapin::{Connection, ConnectionProperties, options::QueueDeleteOptions};
 use shared::broker::{
     BrokerError, Consumer, Deliveries, Options, Outgoing, Publisher, RabbitMq, State,
     contract::{Rig, soon, take},
+    topology::{PROBE_QUEUE, Topology},
 };
 
 use tests::brokers::{Brokers, Server};
@@ -76,6 +77,24 @@ async fn a_publish_without_a_confirm_is_never_a_success() {
     rabbit.sever().await;
     let again = message(&rabbit, "one", 3);
     soon("the return", async { while rabbit.publisher().publish(again.clone()).await.is_err() {} }).await;
+    rabbit.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whether_the_broker_confirms_is_known_and_its_queue_comes_back() {
+    let rabbit = Rabbit::new(|options| options.topology = Topology::fleet()).await;
+    rabbit.broker.ask_for_confirms();
+    let mut links = rabbit.broker.links();
+    soon("a confirm", links.wait_for(|links| links.confirms)).await.unwrap();
+    let other = Connection::connect(&rabbit.direct, ConnectionProperties::default()).await.unwrap();
+    let channel = other.create_channel().await.unwrap();
+    channel.queue_delete(PROBE_QUEUE.into(), QueueDeleteOptions::default()).await.unwrap();
+    soon("its absence", links.wait_for(|links| !links.confirms)).await.unwrap();
+    assert_eq!(rabbit.broker.state(), State::Up, "the connections are as they were");
+    soon("a confirm again", links.wait_for(|links| links.confirms)).await.unwrap();
+    // The cable delivers nothing, and nobody says so.
+    rabbit.proxy.die();
+    soon("silence", links.wait_for(|links| !links.confirms)).await.unwrap();
     rabbit.close().await;
 }
 

@@ -84,7 +84,12 @@ async fn a_process_is_seen_until_it_says_that_it_is_over() {
 #[tokio::test]
 async fn an_argument_that_differs_is_named_and_nothing_is_made() {
     let brokers = shared_brokers().await;
-    let queue = |name: String, delivery_limit| Queue { name, dead_letter_exchange: None, delivery_limit };
+    let queue = |name: String, delivery_limit| Queue {
+        name,
+        dead_letter_exchange: None,
+        delivery_limit,
+        keeps_last: false,
+    };
     let (there, nowhere) = (unique("q"), unique("n"));
     let topology = Topology { queues: vec![queue(there.clone(), 20)], ..Topology::default() };
     let options =

@@ -72,7 +72,7 @@ fn of_queue(name: &str, depth: Option<Depth>) -> Finding {
         "{waiting} waiting, {}",
         counted(usize::try_from(consumers).unwrap_or(usize::MAX), "consumer")
     );
-    let rests = name == topology::DEAD_QUEUE || name == topology::UNROUTED_QUEUE;
+    let rests = [topology::DEAD_QUEUE, topology::UNROUTED_QUEUE, topology::PROBE_QUEUE].contains(&name);
     if name == topology::UNROUTED_QUEUE && messages > 0 {
         let mend = "a binding of promemoria.events is missing: restore the topology, then publish them again";
         return Finding::new(State::Bad, what, how, mend);

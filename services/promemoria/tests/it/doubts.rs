@@ -84,6 +84,7 @@ async fn bind_outcomes(settings: &Settings, queue: &str) {
         name: queue.to_owned(),
         dead_letter_exchange: None,
         delivery_limit: topology::NO_DELIVERY_LIMIT,
+        keeps_last: false,
     };
     let binding = topology::Binding {
         exchange: topology::OUTCOMES.to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! - `socket`, `connection`: from a URL to a connection that is kept open; publishing and consuming each
 //!   have their own, because an alarm of the broker silences the whole connection that publishes.
-//! - `publisher`, `confirms`: the window of messages in flight and what each confirm means.
+//! - `probe`: whether the broker confirms. `publisher`, `confirms`: the window of messages in flight and what each confirm means.
 //! - `consumer`, `acks`: subscriptions that outlive their channels, and merged acknowledgements.
 //! - `desk`: an operator's visit to a queue. `stream`: one reading of a stream.
 //! - `declare`, `properties`: the topology and the messages in lapin's types.
@@ -13,6 +13,7 @@ mod connection;
 mod consumer;
 mod declare;
 mod desk;
+mod probe;
 mod properties;
 mod publisher;
 mod socket;
@@ -56,6 +57,7 @@ pub struct RabbitMq {
 
 struct Inner {
     shared: Arc<Shared>,
+    publish: Live,
     consume: Live,
     publisher: RabbitPublisher,
     /// Publisher, subscriptions and acknowledgements.
@@ -80,7 +82,7 @@ impl RabbitMq {
     pub fn start(options: Options) -> Result<Self, BrokerError> {
         options.check()?;
         let (requests, intake) = mpsc::channel(options.publish_window);
-        let links = Links { publish: State::Connecting, consume: State::Connecting };
+        let links = Links { publish: State::Connecting, consume: State::Connecting, confirms: false };
         let shared = Arc::new(Shared {
             endpoint: socket::Endpoint::new(&options)?,
             options,
@@ -97,9 +99,9 @@ impl RabbitMq {
             live
         };
         let (publish, consume) = (supervise(Role::Publish), supervise(Role::Consume));
-        workers.spawn(publisher::run(Arc::clone(&shared), publish, intake));
+        workers.spawn(publisher::run(Arc::clone(&shared), publish.clone(), intake));
         let publisher = RabbitPublisher::new(Arc::clone(&shared), requests);
-        Ok(Self { inner: Arc::new(Inner { shared, consume, publisher, workers, supervisors }) })
+        Ok(Self { inner: Arc::new(Inner { shared, publish, consume, publisher, workers, supervisors }) })
     }
 
     /// A publisher; all of one broker share a connection, a channel and a window.
@@ -118,6 +120,13 @@ impl RabbitMq {
     #[must_use]
     pub fn links(&self) -> watch::Receiver<Links> {
         self.inner.shared.links.subscribe()
+    }
+
+    /// Asks the broker for a confirm every 5 s until it is closed; [`Links::confirms`] tells what came of it. Needs
+    /// write permission on [`PROBE`](super::topology::PROBE). Once is enough.
+    pub fn ask_for_confirms(&self) {
+        let Inner { shared, publish, supervisors, .. } = &*self.inner;
+        supervisors.spawn(probe::run(Arc::clone(shared), publish.clone()));
     }
 
     /// What happened so far.

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use tokio::time::{Instant, sleep};
 
 use super::life::lasts;
-use crate::brokers::{Cluster, NODES, Network};
+use crate::brokers::{Cluster, Minority, NODES, Network};
 use crate::chaos::checker::Bounds;
 use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Needs, Row, Seen};
@@ -53,7 +53,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F23",
             [
                 "the broker's cluster loses its majority",
-                "three nodes, kill -9 of two for 60 s",
+                "three nodes, kill -9 of two for 60 s; once the third stops, once it keeps its connections",
                 "nothing is confirmed, every service is not ready; goes on by itself",
             ],
             lane,
@@ -64,7 +64,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
 }
 
 async fn node_by_node(ground: Ground) -> anyhow::Result<Seen> {
-    let cluster = Cluster::start(false).await?;
+    let cluster = Cluster::start(false, Minority::Pauses).await?;
     let ground = ground.on_cluster(&cluster);
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     let over = AtomicBool::new(false);
@@ -108,8 +108,14 @@ async fn steadily(trial: &mut Trial, over: &AtomicBool) -> anyhow::Result<Durati
 }
 
 async fn without_majority(ground: Ground) -> anyhow::Result<Seen> {
-    let cluster = Cluster::start(false).await?;
-    let ground = ground.on_cluster(&cluster);
+    let goes_on = majority_lost(&ground, Minority::GoesOn).await?;
+    let pauses = majority_lost(&ground, Minority::Pauses).await?;
+    Ok(Seen { words: format!("{}; where the third goes on: {}", pauses.words, goes_on.words), ..pauses })
+}
+
+async fn majority_lost(ground: &Ground, minority: Minority) -> anyhow::Result<Seen> {
+    let cluster = Cluster::start(false, minority).await?;
+    let ground = ground.clone().on_cluster(&cluster);
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     trial.publish(20).await?;
     let begun = Instant::now();
@@ -146,7 +152,7 @@ async fn without_majority(ground: Ground) -> anyhow::Result<Seen> {
 }
 
 async fn partitioned(ground: Ground) -> anyhow::Result<Seen> {
-    let cluster = Cluster::start(true).await?;
+    let cluster = Cluster::start(true, Minority::Pauses).await?;
     let ground = ground.on_cluster(&cluster);
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     trial.publish(20).await?;
@@ -163,7 +169,7 @@ async fn partitioned(ground: Ground) -> anyhow::Result<Seen> {
         } else {
             refused += 1;
         }
-        trial.integrator.elsewhere();
+        trial.integrator.elsewhere().await;
         sleep(PACE * 4).await;
     }
     cluster.mend(minority)?;
