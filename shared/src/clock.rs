@@ -41,7 +41,7 @@ impl Clock {
     }
 
     /// Sets how far this clock is ahead of the machine's, in milliseconds; negative is behind.
-    #[cfg(any(test, feature = "virtual-time"))]
+    #[cfg(any(test, feature = "virtual-time", feature = "testing"))]
     pub fn set_offset_ms(&self, offset_ms: i64) {
         self.offset_ms.store(offset_ms, Ordering::Relaxed);
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntGauge};
-use shared::store::quota::{Grant, QuotaStore, SLACK};
+use shared::store::quota::{Grant, QuotaStore, SLACK, Wanted};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
@@ -68,7 +68,8 @@ impl<Q: QuotaStore> Budget<Q> {
     pub fn new(account: &str, limit: u32, store: Arc<Q>, waited: Histogram, left: IntGauge) -> Self {
         let (asks, queue) = mpsc::unbounded_channel();
         if limit > 0 {
-            let taker = Taker { account: account.to_owned(), limit, store: Arc::clone(&store), left };
+            let by = format!("{:016x}", rand::random::<u64>());
+            let taker = Taker { account: account.to_owned(), limit, store: Arc::clone(&store), left, by };
             tokio::spawn(taker.run(queue));
         }
         Self { account: account.to_owned(), limit, store, paused: Mutex::new(None), asks, waited }
@@ -140,6 +141,8 @@ struct Taker<Q> {
     limit: u32,
     store: Arc<Q>,
     left: IntGauge,
+    /// What this replica is called in the store.
+    by: String,
 }
 
 impl<Q: QuotaStore> Taker<Q> {
@@ -160,7 +163,8 @@ impl<Q: QuotaStore> Taker<Q> {
     /// One call of the store for all who wait, then the pause that it asks for.
     async fn round(&self, waiting: &mut Waiting) {
         let asked = Instant::now();
-        let wanted = u32::try_from(waiting.len()).unwrap_or(u32::MAX);
+        let number = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
+        let wanted = Wanted { calls: number(waiting.len()), first: number(waiting.light()), by: &self.by };
         let grant = match self.store.take(&self.account, self.limit, wanted).await {
             Ok(grant) => grant,
             Err(error) => {

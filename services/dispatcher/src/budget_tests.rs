@@ -13,6 +13,7 @@ use super::*;
 struct Store {
     grants: Mutex<VecDeque<Result<Grant, ()>>>,
     wanted: Mutex<Vec<u32>>,
+    first: Mutex<Vec<u32>>,
     pauses: Mutex<Vec<Duration>>,
     observed: AtomicU32,
 }
@@ -32,8 +33,10 @@ impl Store {
 }
 
 impl QuotaStore for Store {
-    async fn take(&self, _: &str, _: u32, wanted: u32) -> Result<Grant, StoreError> {
+    async fn take(&self, _: &str, _: u32, wanted: Wanted<'_>) -> Result<Grant, StoreError> {
+        let (wanted, first) = (wanted.calls, wanted.first);
         self.wanted.lock().unwrap().push(wanted);
+        self.first.lock().unwrap().push(first);
         let next = self.grants.lock().unwrap().pop_front();
         next.unwrap_or(Ok(grant(wanted, 0))).map_err(|()| StoreError::Unavailable("away".into()))
     }
@@ -92,6 +95,29 @@ async fn one_with_much_to_send_does_not_hold_up_the_few_of_another() {
     };
     tokio::join!(ask("borgo"), ask("borgo"), ask("borgo"), ask("rocca"));
     assert_eq!(*order.lock().unwrap(), ["borgo", "rocca", "borgo", "borgo"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_took_little_goes_before_a_begun_message_of_who_takes_all() {
+    let one_by_one = std::iter::repeat_n(grant(1, 0), 8);
+    let store = Store::granting(one_by_one.chain([0, 1, 1, 1].map(|granted| grant(granted, 50))));
+    let budget = budget(150, &store);
+    for _ in 0..8 {
+        budget.take(Priority::Submit, "borgo").await.unwrap();
+    }
+    let order = Mutex::new(Vec::new());
+    let ask = async |priority, ente| {
+        budget.take(priority, ente).await.unwrap();
+        order.lock().unwrap().push((priority, ente));
+    };
+    tokio::join!(
+        ask(Priority::Submit, "borgo"),
+        ask(Priority::Profile, "rocca"),
+        ask(Priority::Submit, "rocca")
+    );
+    let (submit, profile) = (Priority::Submit, Priority::Profile);
+    assert_eq!(*order.lock().unwrap(), [(submit, "rocca"), (profile, "rocca"), (submit, "borgo")]);
+    assert_eq!(store.first.lock().unwrap().last_chunk(), Some(&[2, 1, 0]), "the store is told");
 }
 
 #[tokio::test(start_paused = true)]

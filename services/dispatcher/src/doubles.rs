@@ -11,7 +11,7 @@ use shared::domain::FiscalCode;
 use shared::domain::ente::{ContrattoPremium, Ente, IoAccount, ServizioEnte};
 use shared::store::StoreError;
 use shared::store::ledger::{Fence, History, Intent, Ledger, Settled, Settlement};
-use shared::store::quota::{Grant, QuotaStore};
+use shared::store::quota::{Grant, QuotaStore, Wanted};
 use shared::telemetry::metrics::Known;
 use shared::wire::{DispatchRequest, FollowRequest, MessageRef, RecipientHash};
 use tokio_util::sync::CancellationToken;
@@ -56,6 +56,9 @@ pub(crate) struct World {
     pub(crate) history: Mutex<History>,
     pub(crate) intents: Mutex<Vec<Intent>>,
     pub(crate) pauses: Mutex<Vec<Duration>>,
+    pub(crate) clock: Clock,
+    /// By how much the clock goes on while the fence is asked.
+    pub(crate) fence_lasts: Mutex<Duration>,
 }
 
 impl World {
@@ -110,6 +113,8 @@ impl Ledger for Double {
     async fn fence(&self, _: &MessageRef, intent: &Intent) -> Result<Fence, StoreError> {
         self.0.see(Seen::Fence);
         self.0.intents.lock().unwrap().push(intent.clone());
+        let lasts = *self.0.fence_lasts.lock().unwrap();
+        self.0.clock.set_offset_ms(i64::try_from(lasts.as_millis()).unwrap());
         next(&self.0.fences).unwrap_or(Ok(Fence::Go))
     }
 
@@ -139,7 +144,8 @@ impl Ledger for Double {
 }
 
 impl QuotaStore for Double {
-    async fn take(&self, _: &str, _: u32, wanted: u32) -> Result<Grant, StoreError> {
+    async fn take(&self, _: &str, _: u32, wanted: Wanted<'_>) -> Result<Grant, StoreError> {
+        let wanted = wanted.calls;
         Ok(Grant { granted: wanted, wait: Duration::ZERO, left: 1, total: 1, at_ms: 0 })
     }
 

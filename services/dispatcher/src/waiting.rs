@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::budget::{Busy, Priority, Token};
+use crate::recent::Recent;
 
 /// One who waits.
 #[derive(Debug)]
@@ -17,12 +19,17 @@ pub(crate) struct Ask {
     pub(crate) reply: oneshot::Sender<Result<Token, Busy>>,
 }
 
-/// All who wait: by priority, within it one of each ente in turn, and of an ente by arrival.
+/// Places in [`Waiting`], the first served first: a message of an ente that took little goes before those of one
+/// that takes nearly all.
+const CLASSES: usize = 5;
+/// How many of them are of enti that took little.
+const LIGHT: usize = 2;
+
+/// All who wait: by class, within it one of each ente in turn, and of an ente by arrival.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
-    submit: Turns,
-    profile: Turns,
-    status: Turns,
+    classes: [Turns; CLASSES],
+    recent: Recent,
 }
 
 /// Asks of several enti. Those of one that has much to send must not hold up the few of another.
@@ -32,20 +39,27 @@ struct Turns(VecDeque<(String, VecDeque<Ask>)>);
 impl Waiting {
     /// One more waits.
     pub(crate) fn add(&mut self, ask: Ask) {
-        match ask.priority {
-            Priority::Submit => self.submit.add(ask),
-            Priority::Profile => self.profile.add(ask),
-            Priority::Status => self.status.add(ask),
-        }
+        let usual = if self.recent.is_little(&ask.ente, Instant::now()) { 0 } else { LIGHT };
+        let class = match ask.priority {
+            Priority::Submit => usual,
+            Priority::Profile => usual + 1,
+            Priority::Status => CLASSES - 1,
+        };
+        self.classes[class].add(ask);
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        self.submit.len() + self.profile.len() + self.status.len()
+        self.classes.iter().map(Turns::len).sum()
+    }
+
+    /// How many of them are of enti that took little.
+    pub(crate) fn light(&self) -> usize {
+        self.classes[..LIGHT].iter().map(Turns::len).sum()
     }
 
     fn next(&mut self) -> Option<Ask> {
-        self.submit.next().or_else(|| self.profile.next()).or_else(|| self.status.next())
+        self.classes.iter_mut().find_map(Turns::next)
     }
 
     /// Hands out calls; one for somebody who no longer waits goes to the next.
@@ -55,6 +69,7 @@ impl Waiting {
             let Some(ask) = self.next() else { return };
             if ask.reply.send(Ok(token)).is_ok() {
                 left -= 1;
+                self.recent.took(ask.ente, Instant::now());
             }
         }
     }
@@ -69,7 +84,7 @@ impl Waiting {
 
     /// Those who no longer wait are not asked for.
     pub(crate) fn forget_the_gone(&mut self) {
-        for turns in [&mut self.submit, &mut self.profile, &mut self.status] {
+        for turns in &mut self.classes {
             for (_, asks) in &mut turns.0 {
                 asks.retain(|ask| !ask.reply.is_closed());
             }

@@ -2,7 +2,8 @@
 //! take more than the account may make.
 //!
 //! Kept per account: a list of what was taken and when (at most one entry a millisecond), and a hash with
-//! the sum of the list, the count of all time, the last instant and the end of a pause. Time is Redis's.
+//! the sum of the list, the count of all time, the last instant, the end of a pause, and how many calls are kept for
+//! which replica. Time is Redis's.
 
 use std::future::Future;
 use std::time::Duration;
@@ -21,6 +22,18 @@ pub const SLACK: Duration = Duration::from_millis(100);
 /// Paces in a window: who comes while others want everything waits for a call about half a second.
 const PACES: u64 = 10;
 
+/// What a replica wants of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// Calls, all of them.
+    pub calls: u32,
+    /// Of those, calls for enti that take little of the account. Where they are not granted, the next to be free
+    /// are kept for them, whichever replica asks first.
+    pub first: u32,
+    /// Who asks: a name of its own for each replica.
+    pub by: &'a str,
+}
+
 /// What the store granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
@@ -38,12 +51,12 @@ pub struct Grant {
 
 /// The budget. Every call that is granted counts, made or not.
 pub trait QuotaStore: Send + Sync + 'static {
-    /// Takes up to `wanted` of the account's `limit` calls in any 5 s, or says how long to wait.
+    /// Takes up to as many as `wanted` of the account's `limit` calls in any 5 s, or says how long to wait.
     fn take(
         &self,
         account: &str,
         limit: u32,
-        wanted: u32,
+        wanted: Wanted<'_>,
     ) -> impl Future<Output = Result<Grant, StoreError>> + Send;
 
     /// Nobody takes anything of the account for this long. A pause that ends later stands.
@@ -76,13 +89,15 @@ struct Scripts {
     observe: Script,
 }
 
+/// Redis's clock, in Lua: seconds and microseconds.
+const REDIS_TIME: &str = "redis.call('TIME')";
+
 /// Opens every script. KEYS: list of `ms:count`, oldest first; hash. ARGV 1: milliseconds added to
-/// Redis's clock, 0 but in tests. They run when memory is full too: what is due still leaves. A clock that steps back a little stands still; one that steps back by
+/// the clock, 0 but in tests. A clock that steps back a little stands still; one that steps back by
 /// more than the window leaves the budget empty for a window, since what was taken when is not known.
-const OPEN: &str = r"#!lua flags=allow-oom
-local time = redis.call('TIME')
+const OPEN: &str = r"
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])
-local state = redis.call('HMGET', KEYS[2], 'sum', 'total', 'last', 'paused')
+local state = redis.call('HMGET', KEYS[2], 'sum', 'total', 'last', 'paused', 'kept')
 local sum = tonumber(state[1] or '0')
 local total = tonumber(state[2] or '0')
 local last = tonumber(state[3] or '0')
@@ -115,9 +130,10 @@ local function roll(limit, window)
 end
 ";
 
-/// ARGV 2..: limit, wanted, window, pace, share. Returns granted, wait, left, total, now. Within a pace at
-/// most a share of the limit is granted: a burst that took all of it at once would have everybody else wait
-/// for a whole window.
+/// ARGV 2..: limit, wanted, window, pace, share, wanted first, who asks. Returns granted, wait, left, total, now.
+/// Within a pace at most a share of the limit is granted: a burst that took all of it at once would have everybody
+/// else wait for a whole window. What is wanted first and not granted is kept out of the reach of the others until
+/// a pace after it may be asked for again (`kept`: `<who>:<until ms>:<calls>;` of each); of each share, half at most.
 const TAKE: &str = r"
 local limit, wanted, window = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local pace, share = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -130,8 +146,20 @@ for i = #entries, 1, -1 do
   if at + pace <= now then break end
   recent, first = recent + tonumber(string.sub(entries[i], colon + 1)), at
 end
-local granted = 0
-if paused <= now then granted = math.max(0, math.min(wanted, limit - sum, share - recent)) end
+local first_wanted, me = tonumber(ARGV[7]), ARGV[8]
+local kept, standing = 0, ''
+for entry, who, ends, calls in string.gmatch(state[5] or '', '((%w+):(%d+):(%d+);)') do
+  if who ~= me and tonumber(ends) > now then
+    kept, standing = kept + tonumber(calls), standing .. entry
+  end
+end
+kept = math.min(kept, math.floor(share / 2))
+local granted, granted_first = 0, 0
+if paused <= now then
+  local free = math.max(0, math.min(limit - sum, share - recent))
+  granted_first = math.min(first_wanted, free)
+  granted = granted_first + math.max(0, math.min(wanted - first_wanted, free - granted_first - kept))
+end
 if granted > 0 then
   redis.call('RPUSH', KEYS[1], now .. ':' .. granted)
   sum, recent, total = sum + granted, recent + granted, total + granted
@@ -141,8 +169,14 @@ if granted < wanted then
   local free = math.max(now + 1, paused)
   if sum >= limit then free = math.max(free, oldest + window) end
   if recent >= share then free = math.max(free, first + pace) end
+  -- What is left is kept for others, who take it soon.
+  if sum < limit and recent < share and paused <= now then free = now + math.ceil(pace / 10) end
   wait = free - now
 end
+if granted_first < first_wanted then
+  standing = standing .. me .. ':' .. (now + wait + pace) .. ':' .. (first_wanted - granted_first) .. ';'
+end
+if standing ~= (state[5] or '') then redis.call('HSET', KEYS[2], 'kept', standing) end
 keep(window)
 return {granted, wait, math.max(0, limit - sum), total, now}
 ";
@@ -173,16 +207,30 @@ end
 return 0
 ";
 
+impl Scripts {
+    /// The scripts on a clock. They run when memory is full too: what is due still leaves.
+    fn on(time: &str) -> Self {
+        let script =
+            |body: &str| Script::new(&format!("#!lua flags=allow-oom\nlocal time = {time}{OPEN}{body}"));
+        Self { take: script(TAKE), pause: script(PAUSE), observe: script(OBSERVE) }
+    }
+}
+
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisQuota<C> {
     /// The budgets below `prefix`.
     #[must_use]
     pub fn new(connection: C, prefix: &str) -> Self {
-        let script = |body: &str| Script::new(&format!("{OPEN}{body}"));
-        let scripts = Scripts { take: script(TAKE), pause: script(PAUSE), observe: script(OBSERVE) };
-        Self { connection, prefix: prefix.to_owned(), offset_ms: 0, scripts }
+        Self { connection, prefix: prefix.to_owned(), offset_ms: 0, scripts: Scripts::on(REDIS_TIME) }
     }
 
-    /// The same budgets on a clock that is ahead of Redis's by so many milliseconds.
+    /// The same budgets on a clock that stands still, but for [`RedisQuota::ahead_by`].
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn on_a_still_clock(self) -> Self {
+        Self { scripts: Scripts::on("{1800000000, 0}"), ..self }
+    }
+
+    /// The same budgets on a clock that is ahead by so many milliseconds.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn ahead_by(&self, offset_ms: i64) -> Self {
@@ -215,9 +263,10 @@ fn window_ms() -> u64 {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> QuotaStore for RedisQuota<C> {
-    async fn take(&self, account: &str, limit: u32, wanted: u32) -> Result<Grant, StoreError> {
+    async fn take(&self, account: &str, limit: u32, wanted: Wanted<'_>) -> Result<Grant, StoreError> {
         let mut call = self.call(&self.scripts.take, account);
-        call.arg(limit).arg(wanted).arg(window_ms()).arg(window_ms() / PACES).arg(share(limit));
+        call.arg(limit).arg(wanted.calls).arg(window_ms()).arg(window_ms() / PACES).arg(share(limit));
+        call.arg(wanted.first.min(wanted.calls)).arg(wanted.by);
         let (granted, wait, left, total, at_ms): (u32, u64, u32, u64, i64) =
             call.invoke_async(&mut self.connection.clone()).await.map_err(StoreError::from_redis)?;
         Ok(Grant { granted, wait: Duration::from_millis(wait), left, total, at_ms })

@@ -10,7 +10,7 @@ use shared::store::inspect::{Decision, Inspector, Shelf, Window};
 use shared::store::keys::{Kind, Member, event_key, hex};
 use shared::store::ledger::{Fence, Intent, Ledger, Settled, Settlement};
 use shared::store::progress::RawProgress;
-use shared::store::quota::{QuotaStore, RedisQuota};
+use shared::store::quota::{QuotaStore, RedisQuota, Wanted};
 use shared::store::register::{Compared, Mark, Occupied, Page, Register, Stand, Walk};
 use shared::store::schedule::{Schedule, Waiting};
 use shared::store::{
@@ -253,9 +253,9 @@ pub(crate) async fn decide_other(redis: &Redis, ente: &str) {
 
 pub(crate) async fn budget(redis: &Redis, account: &str) {
     let quota = RedisQuota::new(redis.connection(), redis.prefix());
-    let grant = quota.take(account, 40, 5).await.unwrap();
+    let grant = quota.take(account, 40, Wanted { calls: 5, first: 0, by: "one" }).await.unwrap();
     assert_eq!((grant.granted, grant.left), (5, 35));
     quota.observe(account, 40, &grant, 10).await.unwrap();
     quota.pause(account, Duration::from_millis(1)).await.unwrap();
-    assert_eq!(quota.take(account, 40, 0).await.unwrap().left, 10);
+    assert_eq!(quota.take(account, 40, Wanted { calls: 0, first: 0, by: "one" }).await.unwrap().left, 10);
 }
