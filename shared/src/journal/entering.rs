@@ -83,7 +83,11 @@ fn case_of(told: &Told, catalogue: &Catalogue) -> Option<CaseId> {
 fn mark_of(what: &Became) -> Mark {
     match what {
         Became::Planned { .. } | Became::Doubtful { .. } => Mark::Open,
-        Became::Sent { .. } | Became::Delivered(_) | Became::Rejected(_) | Became::Matured => Mark::Sent,
+        Became::Sent { .. }
+        | Became::Assumed { .. }
+        | Became::Delivered(_)
+        | Became::Rejected(_)
+        | Became::Matured => Mark::Sent,
         Became::Discarded(_) | Became::Failed(_) => Mark::NotSent,
     }
 }

@@ -67,6 +67,11 @@ pub enum Became {
         /// IO's id, unless the answer was broken.
         io_id: Option<String>,
     },
+    /// Nobody knows, and it is taken for sent.
+    Assumed {
+        /// Level at which it would have gone.
+        level: Level,
+    },
     /// Status PROCESSED.
     Delivered(String),
     /// Status REJECTED or FAILED.
@@ -106,6 +111,7 @@ struct Data {
     destinatario: Option<String>,
     io_id: Option<String>,
     livello: Option<Level>,
+    presunto: bool,
     motivo: Option<String>,
     codice: Option<String>,
     politica: Option<String>,
@@ -140,6 +146,7 @@ fn told(body: Body, at_ms: i64) -> Option<Told> {
         "messaggio.programmato" => {
             Became::Planned { scadenza: data.scadenza?, moved: data.azione.as_deref() == Some("spostato") }
         }
+        "messaggio.inviato" if data.presunto => Became::Assumed { level: data.livello.unwrap_or_default() },
         "messaggio.inviato" => Became::Sent { level: data.livello.unwrap_or_default(), io_id: data.io_id },
         "messaggio.consegnato" => Became::Delivered(data.io_id.unwrap_or_default()),
         "messaggio.rifiutato" => Became::Rejected(data.io_id.unwrap_or_default()),

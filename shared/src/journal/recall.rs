@@ -10,9 +10,11 @@ use super::line::{Became, Told};
 use super::record::Intent;
 use crate::domain::case::Planned;
 use crate::domain::catalogue::{InDubbio, Ruling};
+use crate::domain::message_state::{End, State};
 use crate::store::Restored;
 use crate::store::keys::CaseId;
 use crate::store::progress::RawProgress;
+use crate::wire::Level;
 
 /// How long after it was sent the status of a message is asked for first, milliseconds.
 const FIRST_ASKING_MS: i64 = 5_000;
@@ -94,18 +96,38 @@ pub(super) fn became(standing: Standing<'_>, told: &Told, choices: Choices) -> O
         Became::Delivered(io_id) => status(standing, "consegnato", (io_id, at)),
         Became::Rejected(io_id) => status(standing, "rifiutato", (io_id, at)),
         Became::Planned { .. } => None,
+        // What was assumed is known.
+        Became::Sent { level, io_id } if is_assumed(standing.seen) => {
+            Some(sent(standing, (*level, io_id.as_deref(), at), choices))
+        }
         _ if standing.seen.ended().is_some() || !standing.planned.standing.is_armed() => None,
-        Became::Sent { level, io_id } => {
-            let id = io_id.as_deref().unwrap_or("");
-            let follow = choices.track_status && !id.is_empty() && choices.now_ms - at < LAST_ASKING_MS;
-            let sent = standing.to(format!("F|inviato|{}|{id}|{at}", level.as_str()));
-            Some(Restored { follow_ms: follow.then_some(at + FIRST_ASKING_MS), ..sent })
+        Became::Sent { level, io_id } => Some(sent(standing, (*level, io_id.as_deref(), at), choices)),
+        // With the emission whose late answer makes it known.
+        Became::Assumed { level } => {
+            let emission = standing.seen.emissions().max(1);
+            Some(standing.to(format!("F|inviato|{}||{emission}|{at}", level.as_str())))
         }
         Became::Discarded(motivo) => Some(standing.to(format!("F|scartato|{motivo}|{at}"))),
         Became::Failed(codice) => Some(standing.to(format!("F|fallito|{codice}|{at}"))),
         Became::Matured => Some(standing.to(format!("F|maturata|{at}"))),
         Became::Doubtful { politica, tentativo } => doubtful(standing, (*politica, *tentativo, at), choices),
     }
+}
+
+fn is_assumed(seen: &RawProgress) -> bool {
+    matches!(seen.state(), Some(State::Over(End::Assumed { .. })))
+}
+
+/// IO made it, and its status is asked for while it is young.
+fn sent(
+    standing: Standing<'_>,
+    (level, io_id, at): (Level, Option<&str>, i64),
+    choices: Choices,
+) -> Restored {
+    let id = io_id.unwrap_or("");
+    let follow = choices.track_status && !id.is_empty() && choices.now_ms - at < LAST_ASKING_MS;
+    let sent = standing.to(format!("F|inviato|{}|{id}|{at}", level.as_str()));
+    Restored { follow_ms: follow.then_some(at + FIRST_ASKING_MS), ..sent }
 }
 
 /// The status of a sent message. Where the sending itself was not told, it was sent all the same.
@@ -149,7 +171,6 @@ fn doubtful(
 mod tests {
     use super::*;
     use crate::domain::case::Standing as Stands;
-    use crate::wire::Level;
 
     const CHOICES: Choices = Choices { now_ms: 10_000, resend_after_ms: 200_000, track_status: true };
 
@@ -286,6 +307,21 @@ mod tests {
         assert_eq!(now.disarmed.as_deref(), Some("permesso-in-scadenza"));
         let later = Choices { now_ms: 7_000 + LAST_ASKING_MS, ..CHOICES };
         assert_eq!(became(standing, &sent, later).unwrap().follow_ms, None);
+    }
+
+    #[test]
+    fn what_was_assumed_stays_so_until_it_is_known() {
+        let assumed = told(Became::Assumed { level: Level::Standard });
+        assert_eq!(after("I|2|0||t", |it| became(it, &assumed, CHOICES)), "F|inviato|STANDARD||2|7000");
+        let sent = told(Became::Sent { level: Level::Advanced, io_id: Some("01".to_owned()) });
+        for (seen, wanted) in [
+            ("F|inviato|STANDARD||2|5", "F|inviato|ADVANCED|01|7000"),
+            ("F|inviato|STANDARD||5", "-"),
+            ("F|inviato|STANDARD|00|5", "-"),
+        ] {
+            assert_eq!(after(seen, |it| became(it, &sent, CHOICES)), wanted, "{seen}");
+            assert_eq!(after(seen, |it| became(it, &assumed, CHOICES)), "-", "{seen}");
+        }
     }
 
     #[test]

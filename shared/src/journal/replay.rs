@@ -234,7 +234,11 @@ impl<B: Books> Replay<B> {
         let found = self.put_back(ente, &cases, &told.chiave, |it| became(it, told, choices)).await?;
         let Some((case, is_changed)) = found else { return Ok(false) };
         // A message that went STANDARD may arm the reminder that ADVANCED would have made superfluous.
-        if is_changed && matches!(told.what, Became::Sent { level: Level::Standard, .. }) {
+        let level = match told.what {
+            Became::Sent { level, .. } | Became::Assumed { level } => Some(level),
+            _ => None,
+        };
+        if is_changed && level == Some(Level::Standard) {
             self.look_again(ente, case, told.at_ms).await?;
         }
         Ok(true)

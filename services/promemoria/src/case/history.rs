@@ -127,6 +127,7 @@ fn became(what: &Became) -> (&'static str, Vec<String>) {
         Became::Sent { level, io_id } => {
             ("inviato", vec![level.as_str().to_owned(), io_id.clone().unwrap_or_default()])
         }
+        Became::Assumed { level } => ("presunto", text(level.as_str())),
         Became::Delivered(io_id) => ("consegnato", text(io_id)),
         Became::Rejected(io_id) => ("rifiutato", text(io_id)),
         Became::Discarded(motivo) => ("scartato", text(motivo)),

@@ -284,7 +284,7 @@ fn told(word: Word, policy: InDubbio) -> Told {
     let level = Level::Standard;
     let what = match word {
         Word::Sent => Became::Sent { level, io_id: Some("01".to_owned()) },
-        Word::Assumed => Became::Sent { level, io_id: None },
+        Word::Assumed => Became::Assumed { level },
         Word::Doubt(tentativo) => {
             let politica = policy.ruling(tentativo - 1, Some(USEFUL_UNTIL_MS)).policy();
             Became::Doubtful { politica, tentativo }
