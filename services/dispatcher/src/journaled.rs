@@ -145,8 +145,10 @@ fn line(message: &MessageRef, intent: &Intent, at_ms: i64, released: bool) -> Ou
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
     use shared::broker::memory::MemoryBroker;
-    use shared::broker::topology::Topology;
+    use shared::broker::topology::{JOURNAL_INTENTS, Topology};
+    use shared::broker::{Consumer, Deliveries};
 
     use super::*;
     use crate::doubles::{Double, Seen, World, request};
@@ -155,8 +157,22 @@ mod tests {
     fn journaled() -> (Journaled<Double, MemoryBroker>, MemoryBroker, std::sync::Arc<World>) {
         let world = std::sync::Arc::new(World::default());
         let broker = MemoryBroker::new(Topology::fleet());
-        let outbox = Outbox::new(broker.clone(), Clock::system());
-        (Journaled::new(Double(std::sync::Arc::clone(&world)), outbox, Clock::system()), broker, world)
+        let (ledger, clock) = (Double(std::sync::Arc::clone(&world)), world.clock.clone());
+        (Journaled::new(ledger, Outbox::new(broker.clone(), clock.clone()), clock), broker, world)
+    }
+
+    #[tokio::test]
+    async fn the_line_of_an_intent_is_not_later_than_its_fence() {
+        let hour = Duration::from_hours(1);
+        let (ledger, broker, world) = journaled();
+        *world.fence_lasts.lock().unwrap() = hour;
+        let asked_ms = ledger.now_ms();
+        let intent = Intent { token: "mine".to_owned(), lasts: Duration::from_secs(10) };
+        assert_eq!(ledger.fence(&request(serde_json::json!({})).message, &intent).await.unwrap(), Fence::Go);
+        let line = broker.subscribe(JOURNAL_INTENTS, 1).next().await.unwrap();
+        let line: journal::Intent = serde_json::from_slice(&line.body).unwrap();
+        let after = TimeDelta::milliseconds(line.at_ms - asked_ms);
+        assert!(after < TimeDelta::from_std(hour).unwrap(), "{after} after the fence was asked");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod redis;
 mod releases;
 mod store;
 mod tls;
+mod two_tries;
 
 use std::sync::{Arc, Weak};
 

@@ -4,6 +4,7 @@
 //! as chance wants: redelivered, repeated, late, after a crash (a step that does not come) and after a lease
 //! that ended.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -21,13 +22,14 @@ use shared::store::ledger::{Fence, Intent, Ledger, Settlement};
 use shared::store::progress::RawProgress;
 use shared::store::{CaseStore, Commit, Committed, Options, Place, Redis, RedisLedger, StoreError, Tls};
 use shared::wire::{Level, MessageRef};
+use tests::brokers::Brokers;
 
 use crate::shared_brokers;
 
 const PREFIX: &str = "test-messages";
 const CASE: CaseId = [7; 12];
 /// Longer than a test: what ends, ends because a step says so.
-const LONG: Duration = Duration::from_hours(1);
+pub(crate) const LONG: Duration = Duration::from_hours(1);
 const LONG_MS: i64 = 3_600_000;
 
 /// A step; emissions are counted back from the last one.
@@ -77,16 +79,16 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// One message of an ente of its own, in Redis.
-struct Real {
+pub(crate) struct Real {
     ente: String,
     cases: CaseStore,
-    ledger: RedisLedger,
+    pub(crate) ledger: RedisLedger,
     inspector: Inspector,
     connection: MultiplexedConnection,
 }
 
 impl Real {
-    async fn planned(redis: &Redis, connection: &MultiplexedConnection) -> Self {
+    pub(crate) async fn planned(redis: &Redis, connection: &MultiplexedConnection) -> Self {
         static ENTI: AtomicU64 = AtomicU64::new(0);
         let real = Self {
             ente: format!("ente-{}-{}", std::process::id(), ENTI.fetch_add(1, Ordering::Relaxed)),
@@ -118,25 +120,36 @@ impl Real {
         true
     }
 
-    fn key(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn key(&self, name: &str) -> Vec<u8> {
         [ente_prefix(PREFIX, &self.ente).as_bytes(), name.as_bytes()].concat()
     }
 
     /// Moves the message's instant on a shelf to the past, if it is there.
-    async fn let_come(&self, set: &str) {
+    pub(crate) async fn let_come(&self, set: &str) {
         let mut command = redis::cmd("ZADD");
         command.arg(self.key(set)).arg("XX").arg(1).arg(&member()[..]);
         let _: i64 = command.query_async(&mut self.connection.clone()).await.unwrap();
     }
 
     async fn is_on(&self, set: &str) -> bool {
-        let mut command = redis::cmd("ZSCORE");
-        command.arg(self.key(set)).arg(&member()[..]);
-        let score: Option<String> = command.query_async(&mut self.connection.clone()).await.unwrap();
-        score.is_some()
+        self.instant(set).await.is_some()
     }
 
-    async fn progress(&self) -> RawProgress {
+    /// The message's instant on a shelf, Unix milliseconds.
+    pub(crate) async fn instant(&self, set: &str) -> Option<String> {
+        let mut command = redis::cmd("ZSCORE");
+        command.arg(self.key(set)).arg(&member()[..]);
+        command.query_async(&mut self.connection.clone()).await.unwrap()
+    }
+
+    /// Has the store forget what became of the message since.
+    pub(crate) async fn roll_back(&self, progress: &RawProgress) {
+        let mut command = redis::cmd("HSET");
+        command.arg([&self.key("s:")[..], &CASE].concat()).arg(&[0_u8, 0][..]).arg(&progress.0);
+        let _: i64 = command.query_async(&mut self.connection.clone()).await.unwrap();
+    }
+
+    pub(crate) async fn progress(&self) -> RawProgress {
         let mut key = self.key("s:");
         key.extend(CASE);
         let mut command = redis::cmd("HGET");
@@ -155,7 +168,7 @@ impl Real {
         }
     }
 
-    fn reference(&self, emission: u32) -> MessageRef {
+    pub(crate) fn reference(&self, emission: u32) -> MessageRef {
         MessageRef {
             ente: self.ente.clone(),
             servizio: "s".to_owned(),
@@ -171,7 +184,7 @@ impl Real {
     }
 
     /// Does the step; where Redis itself says whether it was refused, returns that.
-    async fn on(&self, event: &Event) -> Option<bool> {
+    pub(crate) async fn on(&self, event: &Event) -> Option<bool> {
         match event {
             Event::Moved => return Some(self.commit(Action::Move { slot: 0 }).await),
             Event::Cancelled => return Some(self.commit(Action::Cancel { slot: 0 }).await),
@@ -316,22 +329,25 @@ async fn walk(
     Ok(())
 }
 
+/// The shared Redis: the fleet's connection to it, and a bare one.
+pub(crate) async fn connected() -> (Arc<Brokers>, Redis, MultiplexedConnection) {
+    let brokers = shared_brokers().await;
+    let options = Options {
+        url: brokers.redis_url().to_owned().into(),
+        place: Place::Single,
+        response_timeout: Duration::from_secs(10),
+        tls: Tls::default(),
+        prefix: PREFIX.to_owned(),
+    };
+    let client = redis::Client::open(brokers.redis_url()).unwrap();
+    let connection = client.get_multiplexed_async_connection().await.unwrap();
+    (brokers, Redis::connect(&options).await.unwrap(), connection)
+}
+
 #[test]
 fn redis_and_the_model_stand_the_same_after_every_step() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (_brokers, redis, connection) = runtime.block_on(async {
-        let brokers = shared_brokers().await;
-        let options = Options {
-            url: brokers.redis_url().to_owned().into(),
-            place: Place::Single,
-            response_timeout: Duration::from_secs(10),
-            tls: Tls::default(),
-            prefix: PREFIX.to_owned(),
-        };
-        let client = redis::Client::open(brokers.redis_url()).unwrap();
-        let connection = client.get_multiplexed_async_connection().await.unwrap();
-        (brokers, Redis::connect(&options).await.unwrap(), connection)
-    });
+    let (_brokers, redis, connection) = runtime.block_on(connected());
     let mut runner = TestRunner::new(Config { cases: 300, failure_persistence: None, ..Config::default() });
     let walked = runner.run(&proptest::collection::vec(step(), 1..50), |steps| {
         runtime.block_on(walk(&redis, &connection, &steps))

@@ -49,7 +49,7 @@ const ALL_ONCE: &str = "each message once";
 const SENT: &str = "sent once, no doubt";
 
 /// The crashes.
-const CRASHES: [Crash; 11] = [
+const CRASHES: [Crash; 10] = [
     Crash::of(
         ["F01", "intake dies after it received an event", "scheduler", "intake.received:3"],
         "abort at the third event received",
@@ -99,12 +99,6 @@ const CRASHES: [Crash; 11] = [
     )
     .alone(1, 1),
     Crash::of(
-        ["F13", "dispatcher dies after the record", "dispatcher", "dispatcher.settled"],
-        "abort when the sending is recorded and not told",
-        "created once, told, no doubt",
-    )
-    .alone(0, 1),
-    Crash::of(
         ["F14", "dispatcher dies before its acknowledgement", "dispatcher", "dispatcher.told"],
         "abort when the outcome is confirmed",
         "created once, one outcome id, no doubt",
@@ -128,6 +122,12 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
         "hold: none created, one doubt (a false one); resend: created once",
     ];
     rows.push(Row::quick("F10", words, after_the_fence));
+    let words = [
+        "dispatcher dies after the record",
+        "abort when the sending is recorded and not told; abort when a doubt is, with policy resend and nobody in its place",
+        "created once, told, no doubt; the doubt is told when the message goes again",
+    ];
+    rows.push(Row::quick("F13", words, after_the_record));
     let words = [
         "scheduler dies after the confirm",
         "abort when the first render requests are confirmed; abort when a case that was looked at again is written, before it is told",
@@ -153,6 +153,32 @@ async fn run(ground: Ground, crash: std::sync::Arc<Crash>) -> anyhow::Result<See
     ensure!(report.in_doubt == crash.doubts, "{} in doubt, not {}", report.in_doubt, crash.doubts);
     ensure!(created == crash.created, "IO has {created} messages, not {}", crash.created);
     Ok(Seen::new(format!("all over {took:.1} s after the crash"), report))
+}
+
+async fn after_the_record(ground: Ground) -> anyhow::Result<Seen> {
+    doubt_not_told(&ground).await?;
+    let crash = Crash::of(["F13", "", "dispatcher", "dispatcher.settled"], "", "").alone(0, 1);
+    let seen = run(ground, std::sync::Arc::new(crash)).await?;
+    Ok(Seen { words: format!("{}; the doubt told by the scheduler as it emitted again", seen.words), ..seen })
+}
+
+/// Nobody takes the dispatcher's place before the message goes again: only the scheduler can tell the doubt.
+async fn doubt_not_told(ground: &Ground) -> anyhow::Result<()> {
+    let setup = Setup::default().crash("dispatcher", "dispatcher.settled").in_doubt("resend");
+    let mut trial = Trial::start(ground, setup.with("IO__RESEND_AFTER", "181s")).await?;
+    trial.io_fault(&json!({ "kind": "cut_before", "operation": "submit" })).await?;
+    trial.publish(1).await?;
+    trial.crew.wait_crashed("dispatcher").await?;
+    trial.wait_for("the doubt is recorded", async |trial: &Trial| Ok(trial.due().await? == 1)).await?;
+    trial.advance(std::time::Duration::from_mins(4)).await?;
+    trial.until("the doubt is told", |book| book.count("messaggio.in-dubbio") == 1).await?;
+    trial.crew.enlist("dispatcher", &[])?;
+    trial.until("it is sent", |book| book.count("messaggio.inviato") == 1).await?;
+    trial.settle().await?;
+    let created = trial.created().await?;
+    let report = trial.close(Bounds::default()).await?;
+    ensure!((report.ok, created) == (1, 1), "{} sent, {created} created", report.ok);
+    Ok(())
 }
 
 async fn after_the_confirm(ground: Ground) -> anyhow::Result<Seen> {
