@@ -106,6 +106,11 @@ fn each_row_of_the_submit_table_has_its_answer() {
         ("500 HTML", whole(500, "<html>"), Unknown(Evidence::Gateway)),
         ("500 cut", answer(500, Body::Broken, None), Unknown(Evidence::Gateway)),
         ("500 of another status", whole(500, r#"{"title":"x","status":502}"#), Unknown(Evidence::Gateway)),
+        (
+            "500 said twice",
+            whole(500, r#"{"title":"x","status":500,"status":500}"#),
+            Unknown(Evidence::Gateway),
+        ),
         ("502 as HTML", whole(502, "<html>"), Unknown(Evidence::Gateway)),
         ("503 as problem", problem(503, "Service Unavailable", ""), Unknown(Evidence::Gateway)),
         ("504", whole(504, ""), Unknown(Evidence::Gateway)),
