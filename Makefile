@@ -10,7 +10,7 @@ export CARGO_INCREMENTAL ?= 0
 # The pairs of images that `make test-images` runs on.
 IMAGE_PAIRS := rabbitmq:debian12+redis:debian12 rabbitmq:debian13+redis:debian13 rabbitmq:debian13+valkey:debian13
 
-.PHONY: help demo test test-images images test-drain test-rollout test-upgrade chaos soak bench fuzz explore check supply-chain k8s-check dashboards k8s-write docs docs-check setup
+.PHONY: help demo test test-images images test-drain test-rollout test-upgrade chaos soak bench fuzz explore check supply-chain k8s-check dashboards runbooks k8s-write docs docs-check setup
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -90,7 +90,15 @@ dashboards: ## each dashboard over a real fleet and Prometheus for MINUTES=5, as
 	@deploy/setup.sh test images dashboards
 	@tests/images/build.sh debian12
 	@cargo build --quiet --locked --package tests --bin demo
+	@cargo build --quiet --locked -p scheduler -p renderer -p dispatcher -p sandbox -p promemoria
 	@deploy/grafana/look/look.py $(if $(MINUTES),--minutes $(MINUTES))
+
+runbooks: ## every command of the runbooks, tried on a real fleet in which what they talk about has happened
+	@deploy/setup.sh test images dashboards runbooks
+	@tests/images/build.sh debian12
+	@cargo build --quiet --locked --package tests --bin demo
+	@cargo build --quiet --locked -p scheduler -p renderer -p dispatcher -p sandbox -p promemoria
+	@docs/check/runbooks.py
 
 k8s-write: ## write the generated manifests of k8s again
 	@k8s/catalogue.sh --write

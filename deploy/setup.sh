@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the demo, the tests, the images and the Kubernetes check need and this machine lacks.
 #
-#   deploy/setup.sh [demo|test|docs|images|k8s|dashboards|fuzz]...     default: demo
-#   deploy/setup.sh --check [demo|test|docs|images|k8s|dashboards|fuzz]...
+#   deploy/setup.sh [demo|test|docs|images|k8s|dashboards|runbooks|fuzz]...     default: demo
+#   deploy/setup.sh --check [demo|test|docs|images|k8s|dashboards|runbooks|fuzz]...
 #
 # demo    C toolchain and make; RabbitMQ and Redis, unless endpoints or Docker images are given
 # test    C toolchain and make; RabbitMQ, Redis, Chromium for the inbox page, and Python with pika for its example
@@ -10,6 +10,7 @@
 # images  debootstrap and Python, for tests/images/build.sh and deploy/images/build.sh
 # k8s     promtool, amtool, and Python with venv, for k8s/check (its other tools come by pip)
 # dashboards  Prometheus, its exporter for Redis, Chromium and Python, for deploy/grafana/look
+# runbooks  curl and openssl, which the runbooks' commands take, for docs/check/runbooks.py
 # fuzz    C++ compiler: libFuzzer comes as source
 #
 # --check installs nothing: it prints what is missing and exits 1 if something is.
@@ -108,11 +109,15 @@ need_all() {
             need chromium has_command chromium
             need fonts-dejavu-core has_font
             ;;
+        runbooks)
+            need curl has_command curl
+            need openssl has_command openssl
+            ;;
         fuzz)
             need_build
             need g++ has_command g++
             ;;
-        *) fail "unknown purpose \"$purpose\": demo, test, docs, images, k8s, dashboards or fuzz" ;;
+        *) fail "unknown purpose \"$purpose\": demo, test, docs, images, k8s, dashboards, runbooks or fuzz" ;;
         esac
     done
 }

@@ -13,197 +13,28 @@ Needs Docker with the images of tests/images/build.sh debian12, and what deploy/
 """
 
 import argparse
-import contextlib
 import json
-import os
 import re
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
-import urllib.request
-from datetime import datetime, timezone
-from pathlib import Path
 
 import draw
+from stage import ENTI, ROOT, SCRAPE, Stage, brokers, event, fetch, fleet, prometheus
 
-ROOT = Path(__file__).resolve().parents[3]
 OUT = ROOT / "target/dashboards"
-TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-# Between two scrapes, and Grafana's $__rate_interval for it with room for a late one, seconds.
-SCRAPE, RATE = 5, 30
-# How long anything may take to start, seconds.
-DEADLINE = 180
+# Grafana's $__rate_interval for the stage's scrapes with room for a late one, seconds.
+RATE = 30
 # Without a fault of that kind there is nothing to see: these may be empty.
 MAY_BE_EMPTY = {"Redis memory", "Reloads refused", "Dead letters by code"}
-ENTI = ("borgochiaro", "roccamarina")
 
 
 def say(text):
     """One line for whoever waits."""
     print(f"dashboards: {text}", flush=True)
-
-
-def free_port():
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-def fetch(url, body=None):
-    """The answer to a GET, or to a POST of `body`."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, headers={"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return answer.read().decode()
-
-
-def wait_for(what, holds):
-    """Waits until `holds()` is true of something that says nothing when it is."""
-    until = time.monotonic() + DEADLINE
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError):
-            if found := holds():
-                return found
-        time.sleep(0.2)
-    sys.exit(f"dashboards: {what}: not within {DEADLINE} s")
-
-
-class Stage:
-    """What runs for the pictures, and ends with them."""
-
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        self.ends = contextlib.ExitStack()
-
-    def container(self, image, ports, *options):
-        """Starts a container; returns the loopback ports on which its own are published."""
-        published = [part for port in ports for part in ("--publish", f"127.0.0.1::{port}")]
-        command = ["docker", "run", "--detach", "--rm", *published, *options, image]
-        name = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-        self.ends.callback(subprocess.run, ["docker", "rm", "--force", "--volumes", name], capture_output=True, check=False)
-        found = [subprocess.run(["docker", "port", name, str(port)], check=True, capture_output=True, text=True) for port in ports]
-        return [int(each.stdout.split(":")[-1]) for each in found]
-
-    def process(self, name, command, **variables):
-        """Starts a process that is ended by SIGTERM; returns the file of what it prints."""
-        log = self.folder / f"{name}.log"
-        with log.open("w", encoding="utf-8") as file:
-            one = subprocess.Popen(command, stdout=file, stderr=file, env={**os.environ, **variables}, cwd=ROOT)
-        self.ends.callback(one.wait, DEADLINE)
-        self.ends.callback(one.send_signal, signal.SIGINT if name == "demo" else signal.SIGTERM)
-        return log
-
-
-def brokers(stage):
-    """RabbitMQ with its metrics, and Redis; returns their ports and that of the metrics."""
-    plugins = stage.folder / "enabled_plugins"
-    plugins.write_text("[rabbitmq_prometheus].\n", encoding="utf-8")
-    plugins.chmod(0o644)
-    stage.folder.chmod(0o755)
-    amqp, metrics = stage.container(
-        "promemoria/rabbitmq:debian12", (5672, 15692), "--volume", f"{plugins}:/etc/rabbitmq/enabled_plugins:ro"
-    )
-    (redis,) = stage.container("promemoria/redis:debian12", (6379,))
-    wait_for("RabbitMQ's metrics", lambda: "rabbitmq_build_info" in fetch(f"http://127.0.0.1:{metrics}/metrics"))
-    return amqp, redis, metrics
-
-
-def fleet(stage, amqp, redis):
-    """The demo; returns what it says where to look."""
-    log = stage.process(
-        "demo",
-        [TARGET / "debug/demo"],
-        PROMEMORIA_TEST_AMQP_URL=f"amqp://guest:guest@127.0.0.1:{amqp}/%2f",
-        PROMEMORIA_TEST_REDIS_URL=f"redis://127.0.0.1:{redis}/0",
-    )
-    wait_for("the demo", lambda: "stays up" in log.read_text(encoding="utf-8"))
-    text = log.read_text(encoding="utf-8")
-    ports = {name: int(port) for name, port in re.findall(r"metrics of (\w+) +http://127.0.0.1:(\d+)/", text)}
-    ports["sandbox"] = int(re.search(r"inbox +http://127.0.0.1:(\d+)/", text)[1])
-    return ports, re.search(r"command line +(\S+ --config \S+) --help", text)[1].split()
-
-
-def prometheus(stage, ports, metrics, redis):
-    """Debian's Prometheus with our rules and a scrape configuration like ours; returns its address."""
-    exporter, own = free_port(), free_port()
-    stage.process(
-        "exporter",
-        ["prometheus-redis-exporter", "-redis.addr", f"redis://127.0.0.1:{redis}", "-web.listen-address", f"127.0.0.1:{exporter}"],
-    )
-    jobs = [
-        {
-            "job_name": "promemoria",
-            "static_configs": [
-                {"targets": [f"127.0.0.1:{ports[service]}"], "labels": {"service": service}}
-                for service in ("scheduler", "renderer", "dispatcher")
-            ],
-        },
-        {"job_name": "rabbitmq", "static_configs": [{"targets": [f"127.0.0.1:{metrics}"]}]},
-        {
-            "job_name": "rabbitmq-queues",
-            "metrics_path": "/metrics/detailed",
-            "params": {"family": ["queue_coarse_metrics", "queue_consumer_count"]},
-            "static_configs": [{"targets": [f"127.0.0.1:{metrics}"]}],
-        },
-        {"job_name": "redis", "static_configs": [{"targets": [f"127.0.0.1:{exporter}"]}]},
-    ]
-    every = {"scrape_interval": f"{SCRAPE}s", "evaluation_interval": f"{SCRAPE}s"}
-    rules = [str(path) for path in sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))]
-    # JSON is YAML too.
-    settings = stage.folder / "prometheus.yml"
-    settings.write_text(json.dumps({"global": every, "rule_files": rules, "scrape_configs": jobs}), encoding="utf-8")
-    stage.process(
-        "prometheus",
-        [
-            "prometheus",
-            f"--config.file={settings}",
-            f"--storage.tsdb.path={stage.folder / 'tsdb'}",
-            f"--web.listen-address=127.0.0.1:{own}",
-        ],
-    )
-    address = f"http://127.0.0.1:{own}"
-    wait_for("Prometheus", lambda: fetch(f"{address}/-/ready"))
-    return address
-
-
-def event(number, ente):
-    """An application registered, or a permit that expires later: a message at once, or timers."""
-    now = datetime.now(timezone.utc)
-    kind = {
-        "type": "domanda.protocollata",
-        "servizio": "alloggi-sociali",
-        "data": {
-            "codice_fiscale": "RSSMRA85T10A562S",
-            "bando": "B27",
-            "numero_protocollo": f"2026/{number}",
-            "url_domanda": "https://domande.example.it/1",
-        },
-    }
-    if number % 3 == 0:
-        kind = {
-            "type": "permesso.registrato",
-            "servizio": "permesso-soggiorno",
-            "data": {
-                "codice_fiscale": "BNCLRA80A41F205G",
-                "tipo_permesso": "O",
-                "data_scadenza": str(now.date().replace(year=now.year + 1, day=1)),
-                "nota": "a field that nobody knows",
-            },
-        }
-    return {
-        "specversion": "1.0",
-        "id": f"look-{number}",
-        "source": "https://gestionale.example.it",
-        "subject": f"L-{number}",
-        "time": now.isoformat(timespec="milliseconds"),
-        "ente": ente,
-        **kind,
-    }
 
 
 def traffic(ports, command, minutes):
@@ -298,9 +129,9 @@ def main():
         stage = Stage(folder)
         with stage.ends:
             say("starting brokers and fleet")
-            amqp, redis, metrics = brokers(stage)
-            ports, command = fleet(stage, amqp, redis)
-            address = prometheus(stage, ports, metrics, redis)
+            at = brokers(stage)
+            ports, command = fleet(stage, at)
+            address = prometheus(stage, ports, at)
             begun = time.time()
             say(f"publishing for {minutes:g} minutes")
             say(f"{traffic(ports, command, minutes)} events published")
