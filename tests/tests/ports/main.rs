@@ -1,6 +1,7 @@
 //! The adapters on real RabbitMQ and Redis servers, and what only those can do to them.
 #![expect(clippy::unwrap_used, reason = "what fails in a test's fixture fails the test")]
 
+mod ending;
 mod messages;
 mod owing;
 mod permissions;

@@ -1,11 +1,12 @@
 //! From a URL to an open AMQP connection: address, TLS, time limits.
 
 use std::{
-    net::{IpAddr, Shutdown, TcpStream},
+    io,
+    net::{IpAddr, Shutdown, SocketAddr, TcpStream},
     os::fd::AsFd,
     path::Path,
     sync::{
-        Arc, OnceLock,
+        Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -13,13 +14,13 @@ use std::{
 
 use lapin::{
     Connection, ConnectionProperties,
-    tcp::{AMQPUriTcpExt, AsyncTcpStream, RustlsConnector, RustlsConnectorConfig},
+    tcp::{AsyncTcpStream, RustlsConnector, RustlsConnectorConfig},
     uri::{AMQPScheme, AMQPUri},
 };
 use rand::Rng;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use secrecy::ExposeSecret;
-use tokio::time::timeout;
+use tokio::{net::lookup_host, time::timeout};
 
 use crate::broker::{BrokerError, Cause, Options, Tls};
 
@@ -43,22 +44,24 @@ pub(super) struct Endpoint {
 }
 
 /// A second handle on a connection's socket. lapin leaves a thread behind on a connection that is given
-/// up half-way; cutting the socket ends it.
-#[derive(Default, Clone)]
-pub(super) struct Tether(Arc<OnceLock<TcpStream>>);
+/// up half-way; cutting the socket ends it. Dropped, it cuts.
+pub(super) struct Tether(TcpStream);
 
 impl Tether {
     pub(super) fn cut(&self) {
-        if let Some(Err(error)) = self.0.get().map(|socket| socket.shutdown(Shutdown::Both)) {
+        if let Err(error) = self.0.shutdown(Shutdown::Both) {
             tracing::trace!(%error, "socket already closed");
         }
     }
 
-    fn hold(&self, stream: &impl AsFd) -> std::io::Result<()> {
-        let socket = TcpStream::from(stream.as_fd().try_clone_to_owned()?);
-        // Set once a connection; a second value can't come.
-        drop(self.0.set(socket));
-        Ok(())
+    fn hold(stream: &impl AsFd) -> io::Result<Self> {
+        Ok(Self(TcpStream::from(stream.as_fd().try_clone_to_owned()?)))
+    }
+}
+
+impl Drop for Tether {
+    fn drop(&mut self) {
+        self.cut();
     }
 }
 
@@ -117,37 +120,40 @@ impl Endpoint {
     }
 
     async fn open_at(&self, uri: &AMQPUri, name: &str) -> Result<(Connection, Tether), Cause> {
-        let tether = Tether::default();
-        let held = tether.clone();
         let tls = self.tls.as_ref().map(connector).transpose()?;
-        let host = uri.authority.host.clone();
-        let mut plain = uri.clone();
-        plain.scheme = AMQPScheme::AMQP;
-        let properties = ConnectionProperties::default().with_connection_name(name.into());
         let runtime = lapin::runtime::default_runtime()?;
+        let (host, port) = (uri.authority.host.as_str(), uri.authority.port);
+        let reaching = async {
+            // Not by lapin, which panics if the runtime ends while a name is looked up.
+            let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+            let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+            let AsyncTcpStream::Plain(socket) = &stream else { return Err(nothing_to_open().into()) };
+            let tether = Tether::hold(socket.get_ref())?;
+            let stream = match &tls {
+                Some(tls) => stream.into_rustls(tls, host).await?,
+                None => stream,
+            };
+            Ok::<_, Cause>((Mutex::new(Some(stream)), tether))
+        };
+        // Before lapin's thread begins, which may outlive the runtime: a timer would panic there.
+        let (stream, tether) = timeout(CONNECT_LIMIT, reaching).await??;
         let opening = Connection::connector(
             uri.clone(),
             runtime,
-            async move |_, runtime| {
-                let attempt = async {
-                    let stream = plain.connect_async(&runtime).await?;
-                    if let AsyncTcpStream::Plain(socket) = &stream {
-                        held.hold(socket.get_ref())?;
-                    }
-                    match &tls {
-                        Some(tls) => stream.into_rustls(tls, &host).await,
-                        None => Ok(stream),
-                    }
-                };
-                let reached = timeout(CONNECT_LIMIT, attempt).await.map_err(std::io::Error::from)?;
-                reached.map_err(lapin::Error::from)
+            // Called once: lapin is not asked to connect again.
+            async move |_, _| {
+                let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Ok(stream.ok_or_else(nothing_to_open)?)
             },
-            properties,
+            ConnectionProperties::default().with_connection_name(name.into()),
         );
-        let opened = timeout(2 * CONNECT_LIMIT, opening).await;
-        let opened = opened.map_err(Cause::from).and_then(|opened| opened.map_err(Cause::from));
-        opened.map(|connection| (connection, tether.clone())).inspect_err(|_| tether.cut())
+        let connection = timeout(CONNECT_LIMIT, opening).await??;
+        Ok((connection, tether))
     }
+}
+
+fn nothing_to_open() -> io::Error {
+    io::Error::from(io::ErrorKind::NotConnected)
 }
 
 /// The same address at another node.
