@@ -1,6 +1,7 @@
 //! An account's budget of calls, as one replica uses it: callers queue here, one task asks the store for
 //! all of them at once, so a round trip is shared and no call is taken before somebody needs it.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -154,14 +155,15 @@ impl<Q: QuotaStore> Taker<Q> {
                 while let Ok(ask) = queue.try_recv() {
                     waiting.add(ask);
                 }
-                self.round(&mut waiting).await;
+                let pause = self.round(&mut waiting).await;
+                rest(pause, &mut queue, &mut waiting).await;
                 waiting.forget_the_gone();
             }
         }
     }
 
-    /// One call of the store for all who wait, then the pause that it asks for.
-    async fn round(&self, waiting: &mut Waiting) {
+    /// One call of the store for all who wait; returns the pause that it asks for.
+    async fn round(&self, waiting: &mut Waiting) -> Duration {
         let asked = Instant::now();
         let number = |of: usize| u32::try_from(of).unwrap_or(u32::MAX);
         let wanted = Wanted { calls: number(waiting.len()), first: number(waiting.light()), by: &self.by };
@@ -170,7 +172,7 @@ impl<Q: QuotaStore> Taker<Q> {
             Err(error) => {
                 warn!(account = self.account, code = error.code(), "budget not known");
                 sleep(STORE_PAUSE).await;
-                return;
+                return Duration::ZERO;
             }
         };
         self.left.set(i64::from(grant.left));
@@ -178,8 +180,20 @@ impl<Q: QuotaStore> Taker<Q> {
         waiting.serve(Token { taken: asked, grant: Some(grant) }, grant.granted);
         if grant.wait > PATIENCE {
             waiting.turn_away(Busy { after: grant.wait });
-        } else if waiting.len() > 0 {
-            sleep(grant.wait).await;
+        }
+        if waiting.len() > 0 { grant.wait } else { Duration::ZERO }
+    }
+}
+
+/// Lets a pause pass. It ends when somebody comes of an ente that took little: what is kept for them is kept from when
+/// the store knows of them, and of the two calls of a message each would wait for a pause more.
+async fn rest(pause: Duration, queue: &mut mpsc::UnboundedReceiver<Ask>, waiting: &mut Waiting) {
+    let mut over = pin!(sleep(pause));
+    let light = waiting.light();
+    while waiting.light() == light {
+        tokio::select! {
+            () = &mut over => return,
+            Some(ask) = queue.recv() => waiting.add(ask),
         }
     }
 }

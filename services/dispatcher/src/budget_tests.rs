@@ -121,6 +121,29 @@ async fn who_took_little_goes_before_a_begun_message_of_who_takes_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_took_little_is_asked_for_at_once_and_not_when_the_pause_of_the_others_is_over() {
+    let refusals = [grant(0, 500), grant(0, 300)];
+    let store = Store::granting(std::iter::repeat_n(grant(1, 0), 8).chain(refusals).chain([grant(2, 0)]));
+    let budget = budget(150, &store);
+    for _ in 0..8 {
+        budget.take(Priority::Submit, "borgo").await.unwrap();
+    }
+    let began = Instant::now();
+    let late = async {
+        sleep(Duration::from_millis(100)).await;
+        budget.take(Priority::Profile, "rocca").await.unwrap();
+        began.elapsed()
+    };
+    let (_, came) = tokio::join!(budget.take(Priority::Submit, "borgo"), late);
+    assert_eq!(
+        store.first.lock().unwrap().last_chunk(),
+        Some(&[0, 1, 1]),
+        "the store knows before the pause ends"
+    );
+    assert!(came < Duration::from_millis(450), "after its own pause, not that of the other: {came:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_wait_turns_everybody_away_with_its_length() {
     let store = Store::granting([grant(0, 30_000)]);
     let budget = budget(150, &store);
