@@ -60,8 +60,18 @@ impl Rabbit {
         Self::on(shared_brokers().await, adjust).await
     }
 
+    /// With the fleet's topology, whose names are the same for all: in a virtual host of its own.
+    pub(crate) async fn of_fleet(vhost: &str) -> Self {
+        let brokers = shared_brokers().await;
+        let direct = brokers.vhost(vhost).await.unwrap();
+        Self::at(direct, brokers, |options| options.topology = Topology::fleet()).await
+    }
+
     pub(crate) async fn on(brokers: Arc<Brokers>, adjust: impl FnOnce(&mut Options)) -> Self {
-        let direct = brokers.amqp_url().to_owned();
+        Self::at(brokers.amqp_url().to_owned(), brokers, adjust).await
+    }
+
+    async fn at(direct: String, brokers: Arc<Brokers>, adjust: impl FnOnce(&mut Options)) -> Self {
         let address = direct.rsplit('@').next().unwrap().trim_start_matches("amqp://");
         let address = address.split('/').next().unwrap().to_owned();
         let proxy = Proxy::to(address.clone()).await;

@@ -82,7 +82,7 @@ async fn a_publish_without_a_confirm_is_never_a_success() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whether_the_broker_confirms_is_known_and_its_queue_comes_back() {
-    let rabbit = Rabbit::new(|options| options.topology = Topology::fleet()).await;
+    let rabbit = Rabbit::of_fleet("probe").await;
     rabbit.broker.ask_for_confirms();
     let mut links = rabbit.broker.links();
     soon("a confirm", links.wait_for(|links| links.confirms)).await.unwrap();
@@ -193,13 +193,13 @@ async fn a_topology_that_is_missing_or_different_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_fleets_topology_is_accepted_and_then_found() {
-    let rabbit = Rabbit::new(|options| options.topology = shared::broker::topology::Topology::fleet()).await;
+    let rabbit = Rabbit::of_fleet("topology").await;
     let check = Options { url: rabbit.direct.clone().into(), declare: false, ..Options::default() };
     let checking = RabbitMq::start(check).unwrap();
     checking.wait_until_up(START).await.unwrap();
     checking.close().await;
     // Streams that are there keep their age, whatever the settings say by now.
-    let topology = shared::broker::topology::Topology::fleet().keeping_journal(Duration::from_hours(24));
+    let topology = Topology::fleet().keeping_journal(Duration::from_hours(24));
     let other = Options { url: rabbit.direct.clone().into(), topology, ..Options::default() };
     let other = RabbitMq::start(other).unwrap();
     other.wait_until_up(START).await.unwrap();
