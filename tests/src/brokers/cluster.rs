@@ -197,6 +197,19 @@ impl Cluster {
         Ok(())
     }
 
+    /// Has every node write down which Raft servers it has. RabbitMQ 3.10 does so up to a second after one was made
+    /// (a DETS table with auto-save); a node that is killed before comes back without it. If that happens to the
+    /// coordinator of the streams on two nodes at once, a new and empty one is made, and no stream is found again.
+    ///
+    /// # Errors
+    /// A node does not answer.
+    pub async fn write_down(&self) -> anyhow::Result<()> {
+        for member in &self.members {
+            self.control_of(member, &["eval", "[ok = dets:sync(Table) || Table <- dets:all()], ok."]).await?;
+        }
+        Ok(())
+    }
+
     /// Waits until a node takes connections.
     async fn answers(&self, member: &Member) -> anyhow::Result<()> {
         let deadline = Instant::now() + DEADLINE;

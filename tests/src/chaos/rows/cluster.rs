@@ -63,10 +63,17 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
     ]
 }
 
+/// A fleet on a cluster that is not killed in its first second.
+async fn begin(ground: &Ground, cluster: &Cluster) -> anyhow::Result<Trial> {
+    let trial = Trial::start(ground, Setup::default()).await?;
+    cluster.write_down().await?;
+    Ok(trial)
+}
+
 async fn node_by_node(ground: Ground) -> anyhow::Result<Seen> {
     let cluster = Cluster::start(false, Minority::Pauses).await?;
     let ground = ground.on_cluster(&cluster);
-    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let mut trial = begin(&ground, &cluster).await?;
     let over = AtomicBool::new(false);
     let kills = async {
         let first = cluster.leader("promemoria.events").await?;
@@ -116,7 +123,7 @@ async fn without_majority(ground: Ground) -> anyhow::Result<Seen> {
 async fn majority_lost(ground: &Ground, minority: Minority) -> anyhow::Result<Seen> {
     let cluster = Cluster::start(false, minority).await?;
     let ground = ground.clone().on_cluster(&cluster);
-    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let mut trial = begin(&ground, &cluster).await?;
     trial.publish(20).await?;
     let begun = Instant::now();
     for node in [0, 1] {
@@ -154,7 +161,7 @@ async fn majority_lost(ground: &Ground, minority: Minority) -> anyhow::Result<Se
 async fn partitioned(ground: Ground) -> anyhow::Result<Seen> {
     let cluster = Cluster::start(true, Minority::Pauses).await?;
     let ground = ground.on_cluster(&cluster);
-    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let mut trial = begin(&ground, &cluster).await?;
     trial.publish(20).await?;
     trial.settle().await?;
     // Queues are led by the node on which they were declared: the first, where everybody is connected.

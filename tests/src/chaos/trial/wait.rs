@@ -12,6 +12,8 @@ use crate::chaos::stored::Stored;
 
 /// Between two looks at the store, which tells nobody of its changes.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How much of a log is shown where a service is not as it should be.
+const LAST_LINES: usize = 20;
 
 impl Trial {
     /// What is waited for may take so much longer from now on.
@@ -98,9 +100,18 @@ impl Trial {
     pub(in crate::chaos) async fn wait_readiness(&self, service: &str, ready: bool) -> anyhow::Result<()> {
         let wanted = if ready { 200 } else { 503 };
         let what = format!("/readyz of {service} says {wanted}");
-        self.wait_for(&what, async |trial: &Self| {
-            Ok(trial.crew.get(service, "/readyz").await.is_ok_and(|(status, _)| status == wanted))
-        })
-        .await
+        let came = self
+            .wait_for(&what, async |trial: &Self| {
+                Ok(trial.crew.get(service, "/readyz").await.is_ok_and(|(status, _)| status == wanted))
+            })
+            .await;
+        if came.is_err() {
+            let said = self.crew.get(service, "/readyz").await;
+            let log = self.crew.log_of(service);
+            let last: Vec<_> = log.lines().rev().take(LAST_LINES).collect();
+            return came
+                .with_context(|| format!("it says {said:?}; its last lines, the last first: {last:#?}"));
+        }
+        Ok(())
     }
 }
