@@ -1,4 +1,4 @@
-//! What ends the process that takes it must not do so for ever.
+//! What ends the process that takes it must not do so for ever: an event, or a request for one message.
 //!
 //! A delivery that comes again may be why the process before ended. The broker counts returns, but of everything
 //! that was prefetched, so its count says little of any one. So whoever takes a delivery again notes that first
@@ -7,7 +7,8 @@
 //! processes that die of something else (they are killed, the machine is restarted) do not blame it. After
 //! three ends it is given up: one unnoted, one among others, one alone.
 //!
-//! A delivery that comes for the first time costs nothing of this.
+//! A delivery that comes for the first time costs nothing of this. A request that is new, and whose message was
+//! emitted before, costs a look: its lease may have ended while the delivery before it waited as a suspect.
 
 use std::fmt;
 use std::future::Future;
@@ -24,9 +25,14 @@ use crate::store::StoreError;
 
 /// Notes after which it is given up. The first end of all is not noted: nobody suspected it yet.
 const MOST: u32 = 2;
-/// Deliveries that come again and are in hand at once: an end makes no more suspects than these, and the rest
-/// of a prefetched thousand still passes within seconds.
-const CROWD: usize = 4;
+/// Deliveries that come again and are in hand at once, where one takes milliseconds: an end makes no more suspects
+/// than these, and the rest of a prefetched thousand still passes within seconds.
+pub const CROWD: usize = 4;
+/// The same where one waits for calls of IO, for 2 s at most: what a dispatcher had in hand passes well within a
+/// lease.
+pub const WAITING_CROWD: usize = 16;
+/// Reason of what is given up.
+pub const ENDED_EVERYONE: &str = "every process that took it ended while it did";
 /// How long a process has been ready before it takes a suspect. Longer than processes live that are killed one
 /// after the other, and short against the delivery acknowledgement timeout of the broker (30 minutes). Ready,
 /// because what comes for the first time must have had its turn: a store may have to be rebuilt before.
@@ -68,6 +74,29 @@ pub trait CrashCount: Send + Sync + 'static {
     fn forget(&self, suspect: &Suspect) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
+/// How a delivery that may be a suspect came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coming {
+    /// For the first time, as far as anybody knows: nothing is asked.
+    First,
+    /// It was given out before, by the broker's word.
+    Again,
+    /// It was not, and its message was: handled like any other unless it is noted.
+    Anew,
+}
+
+impl Coming {
+    /// Of a request for this emission of a message, from 1.
+    #[must_use]
+    pub fn of(redelivered: bool, emission: u32) -> Self {
+        match emission {
+            _ if redelivered => Self::Again,
+            0 | 1 => Self::First,
+            2.. => Self::Anew,
+        }
+    }
+}
+
 /// Decides in which company a delivery that comes again is handled.
 pub struct Suspects<C> {
     count: Arc<C>,
@@ -88,21 +117,23 @@ pub enum Admission<C> {
 /// Leave to handle one delivery. If it is dropped without [`Leave::over`], because the handler panicked, the
 /// note stays.
 pub struct Leave<C> {
-    count: Arc<C>,
+    /// Where it is noted; none if it is not.
+    noted: Option<Arc<C>>,
     suspect: Suspect,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<C: CrashCount> Suspects<C> {
-    /// Of a process that starts now; `is_ready` says whether it does its work.
+    /// Of a process that starts now; `crowd` is [`CROWD`] or [`WAITING_CROWD`], `is_ready` says whether it does its
+    /// work.
     #[must_use]
-    pub fn new(count: C, is_ready: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    pub fn new(count: C, crowd: usize, is_ready: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         let places = |count| Arc::new(Semaphore::new(count));
         Self {
             count: Arc::new(count),
             is_ready: Box::new(is_ready),
             ready_since: OnceLock::new(),
-            crowd: places(CROWD),
+            crowd: places(crowd),
             alone: places(1),
         }
     }
@@ -121,35 +152,51 @@ impl<C: CrashCount> Suspects<C> {
         }
     }
 
-    /// Waits until a delivery that comes again may be handled. A store that does not answer notes nothing: the
-    /// broker's own limit is left then.
-    pub async fn admit(&self, suspect: Suspect) -> Admission<C> {
-        let noted = self.count.of(&suspect).await.unwrap_or_else(|failure| {
+    /// How often it was noted. A store that does not answer knows of nothing: the broker's own limit is left then.
+    async fn noted(&self, suspect: &Suspect) -> u32 {
+        self.count.of(suspect).await.unwrap_or_else(|failure| {
             debug!(error = %failure, "returns are not counted");
             0
-        });
+        })
+    }
+
+    /// Waits until a delivery may be handled.
+    pub async fn admit(&self, suspect: Suspect, coming: Coming) -> Admission<C> {
+        let free = Leave { noted: None, suspect, _place: None };
+        if coming == Coming::First {
+            return Admission::Handle(free);
+        }
+        let mut noted = self.noted(&suspect).await;
+        let place = match (noted, coming) {
+            (0, Coming::First | Coming::Anew) => return Admission::Handle(free),
+            (0, Coming::Again) => Arc::clone(&self.crowd).acquire_owned().await,
+            (1.., _) => {
+                warn!(%suspect, "in hand when a process ended: taken alone");
+                // At the last note another process may have it in hand, alone, and be done with it soon.
+                let last = if noted >= MOST { CALM } else { Duration::ZERO };
+                tokio::join!(self.calm(), sleep(last));
+                let place = Arc::clone(&self.alone).acquire_owned().await;
+                // Another delivery of the same may have been handled meanwhile, or have ended another process.
+                noted = self.noted(&suspect).await;
+                place
+            }
+        };
         if noted >= MOST {
             return Admission::GiveUp;
         }
-        let place = if noted == 0 {
-            Arc::clone(&self.crowd).acquire_owned().await
-        } else {
-            warn!(%suspect, "in hand when a process ended: taken alone");
-            self.calm().await;
-            Arc::clone(&self.alone).acquire_owned().await
-        };
         if let Err(failure) = self.count.note(&suspect, noted + 1).await {
             debug!(error = %failure, "returns are not counted");
         }
         // Nobody closes them; without a place it is handled all the same.
-        Admission::Handle(Leave { count: Arc::clone(&self.count), suspect, _place: place.ok() })
+        Admission::Handle(Leave { noted: Some(Arc::clone(&self.count)), suspect, _place: place.ok() })
     }
 }
 
 impl<C: CrashCount> Leave<C> {
     /// It was handled, whatever came of it: the note is struck.
     pub async fn over(self) {
-        if let Err(failure) = self.count.forget(&self.suspect).await {
+        let Some(count) = &self.noted else { return };
+        if let Err(failure) = count.forget(&self.suspect).await {
             debug!(error = %failure, "returns are not counted");
         }
     }
@@ -190,7 +237,7 @@ mod tests {
 
     /// A process that is ready at once.
     fn started(notes: &Notes) -> Suspects<Notes> {
-        Suspects::new(notes.clone(), || true)
+        Suspects::new(notes.clone(), CROWD, || true)
     }
 
     fn suspect(name: &str) -> Suspect {
@@ -198,7 +245,7 @@ mod tests {
     }
 
     async fn leave(process: &Suspects<Notes>, name: &str) -> Leave<Notes> {
-        match process.admit(suspect(name)).await {
+        match process.admit(suspect(name), Coming::Again).await {
             Admission::Handle(leave) => leave,
             Admission::GiveUp => panic!("{name} is given up"),
         }
@@ -217,7 +264,7 @@ mod tests {
         drop(leave(&process, "poison").await);
         assert_eq!(begun.elapsed(), CALM);
         let process = started(&notes);
-        assert!(matches!(process.admit(suspect("poison")).await, Admission::GiveUp));
+        assert!(matches!(process.admit(suspect("poison"), Coming::Again).await, Admission::GiveUp));
         leave(&process, "good").await.over().await;
     }
 
@@ -226,7 +273,7 @@ mod tests {
         let notes = Notes::default();
         notes.with(|notes| notes.insert(suspect("poison"), 1));
         let ready_at = Instant::now() + Duration::from_mins(5);
-        let process = Suspects::new(notes, move || Instant::now() >= ready_at);
+        let process = Suspects::new(notes, CROWD, move || Instant::now() >= ready_at);
         leave(&process, "good").await.over().await;
         assert!(Instant::now() < ready_at, "nobody else waits");
         leave(&process, "poison").await.over().await;
@@ -253,7 +300,7 @@ mod tests {
         }
         let process = started(&notes);
         let first = leave(&process, "a").await;
-        let (second, soon) = (process.admit(suspect("b")), Duration::from_hours(1));
+        let (second, soon) = (process.admit(suspect("b"), Coming::Again), Duration::from_hours(1));
         let second = tokio::time::timeout(soon, second).await;
         assert!(second.is_err(), "two suspects at once");
         first.over().await;
@@ -263,6 +310,46 @@ mod tests {
         for number in 0..CROWD {
             crowd.push(leave(&process, &number.to_string()).await);
         }
-        assert!(tokio::time::timeout(soon, process.admit(suspect("one more"))).await.is_err());
+        assert!(tokio::time::timeout(soon, process.admit(suspect("one more"), Coming::Again)).await.is_err());
+    }
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_anew_is_held_to_the_note_of_its_message_and_leaves_none() {
+        let notes = Notes::default();
+        let process = started(&notes);
+        let mut crowd = Vec::new();
+        for number in 0..CROWD {
+            crowd.push(leave(&process, &number.to_string()).await);
+        }
+        let Admission::Handle(free) = process.admit(suspect("good"), Coming::Anew).await else {
+            panic!("given up")
+        };
+        assert_eq!(notes.with(|notes| notes.get(&suspect("good")).copied()), None, "noted without a reason");
+        free.over().await;
+        drop(crowd);
+        notes.with(|notes| notes.insert(suspect("poison"), 1));
+        let begun = Instant::now();
+        let Admission::Handle(alone) = process.admit(suspect("poison"), Coming::Anew).await else {
+            panic!("given up too soon")
+        };
+        assert_eq!(begun.elapsed(), CALM);
+        drop(alone);
+        assert!(matches!(process.admit(suspect("poison"), Coming::Anew).await, Admission::GiveUp));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_deliveries_of_one_suspect_count_one_end() {
+        let notes = Notes::default();
+        notes.with(|notes| notes.insert(suspect("a"), 1));
+        let process = Arc::new(started(&notes));
+        let first = leave(&process, "a").await;
+        let second = tokio::spawn({
+            let process = Arc::clone(&process);
+            async move { leave(&process, "a").await }
+        });
+        tokio::task::yield_now().await;
+        first.over().await;
+        let second = second.await.expect("the second");
+        assert_eq!(notes.with(|notes| notes.get(&suspect("a")).copied()), Some(1), "blamed for the first");
+        second.over().await;
     }
 }

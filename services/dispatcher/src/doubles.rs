@@ -1,6 +1,6 @@
 //! Doubles that answer as they are told and write down what they were asked.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use shared::domain::ente::{ContrattoPremium, Ente, IoAccount, ServizioEnte};
 use shared::store::StoreError;
 use shared::store::ledger::{Fence, History, Intent, Ledger, Settled, Settlement};
 use shared::store::quota::{Grant, QuotaStore, Wanted};
+use shared::suspects::{CrashCount, Suspect};
 use shared::telemetry::metrics::Known;
 use shared::wire::{DispatchRequest, FollowRequest, MessageRef, RecipientHash};
 use tokio_util::sync::CancellationToken;
@@ -59,6 +60,8 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     /// By how much the clock goes on while the fence is asked.
     pub(crate) fence_lasts: Mutex<Duration>,
+    /// How often each was in hand when a process ended.
+    pub(crate) ends: Mutex<HashMap<Suspect, u32>>,
 }
 
 impl World {
@@ -139,6 +142,22 @@ impl Ledger for Double {
 
     async fn standard_for(&self, ente: &str, time: Duration) -> Result<(), StoreError> {
         self.0.see(Seen::Standard(format!("{ente} {}", time.as_secs())));
+        Ok(())
+    }
+}
+
+impl CrashCount for Double {
+    async fn of(&self, suspect: &Suspect) -> Result<u32, StoreError> {
+        Ok(self.0.ends.lock().unwrap().get(suspect).copied().unwrap_or(0))
+    }
+
+    async fn note(&self, suspect: &Suspect, count: u32) -> Result<(), StoreError> {
+        self.0.ends.lock().unwrap().insert(*suspect, count);
+        Ok(())
+    }
+
+    async fn forget(&self, suspect: &Suspect) -> Result<(), StoreError> {
+        self.0.ends.lock().unwrap().remove(suspect);
         Ok(())
     }
 }

@@ -13,7 +13,8 @@ use shared::service::{self, BROKER, RunError, STORE};
 use shared::settings::{Live, Settings};
 use shared::shutdown::drain;
 use shared::store::quota::RedisQuota;
-use shared::store::{Redis, RedisLedger};
+use shared::store::{Crashes, Redis, RedisLedger};
+use shared::suspects::{self, Suspects};
 use shared::telemetry::{Health, Known, Process, certificates, probes};
 use shared::trace::Traces;
 use shared::wire::{DispatchRequest, FollowRequest};
@@ -72,9 +73,13 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
 
     let clock = service::clock(&redis, &stop).await;
     let api = api.traced(traces.clone());
+    let ready = Arc::clone(&health);
+    let suspects = Suspects::new(Crashes::new(redis.clone()), suspects::WAITING_CROWD, move || {
+        ready.missing().is_empty()
+    });
     let service = Service { settings, live, metrics, traces, api, clock, shutdown: shutdown.clone() };
     let in_hand = TaskTracker::new();
-    service.start(&broker, redis, &in_hand);
+    service.start(&broker, redis, suspects, &in_hand);
     info!("dispatcher runs");
     shutdown.cancelled().await;
     let asked = Instant::now();
@@ -114,7 +119,7 @@ struct Service {
 }
 
 impl Service {
-    fn start(&self, broker: &RabbitMq, redis: Redis, in_hand: &TaskTracker) {
+    fn start(&self, broker: &RabbitMq, redis: Redis, suspects: Suspects<Crashes>, in_hand: &TaskTracker) {
         let (io, clock) = (&self.settings.io, self.clock.clone());
         let outbox = Outbox::new(broker.publisher(), clock.clone()).traced(self.traces.clone());
         let quota = Arc::new(RedisQuota::new(redis.connection(), redis.prefix()));
@@ -137,6 +142,7 @@ impl Service {
         let worker = Arc::new(Worker {
             handler,
             publisher: broker.publisher(),
+            suspects,
             outbox,
             clock,
             metrics: Arc::clone(&self.metrics),

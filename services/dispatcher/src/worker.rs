@@ -12,6 +12,7 @@ use shared::formats::Foreign;
 use shared::outbox::Outbox;
 use shared::store::ledger::Ledger;
 use shared::store::quota::QuotaStore;
+use shared::suspects::{Admission, Coming, CrashCount, Suspect, Suspects};
 use shared::trace::{Cause, Place, Span, Traces};
 use shared::wire::{self, Body, DispatchRequest, FollowRequest, MessageRef, Outcome, Unread};
 use tokio::time::Instant;
@@ -44,6 +45,12 @@ pub trait Work: Body + Send + Sync + 'static {
         handler: &Handler<A, L, Q, E>,
         usable: impl Fn() -> bool + Send + Sync,
     ) -> impl Future<Output = Verdict> + Send;
+
+    /// Has it ended, because it ended every process that took it.
+    fn give_up<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti>(
+        &self,
+        handler: &Handler<A, L, Q, E>,
+    ) -> impl Future<Output = Verdict> + Send;
 }
 
 impl Work for DispatchRequest {
@@ -61,6 +68,13 @@ impl Work for DispatchRequest {
         usable: impl Fn() -> bool + Send + Sync,
     ) -> Verdict {
         handler.dispatch(self, usable).await
+    }
+
+    async fn give_up<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti>(
+        &self,
+        handler: &Handler<A, L, Q, E>,
+    ) -> Verdict {
+        handler.give_up_dispatch(self).await
     }
 }
 
@@ -80,14 +94,23 @@ impl Work for FollowRequest {
     ) -> Verdict {
         handler.follow(self, usable).await
     }
+
+    async fn give_up<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti>(
+        &self,
+        handler: &Handler<A, L, Q, E>,
+    ) -> Verdict {
+        handler.give_up_follow(self).await
+    }
 }
 
 /// What the loop works with.
-pub struct Worker<A, L, Q, E, P> {
+pub struct Worker<A, L, Q, E, P, C> {
     /// Decides.
     pub handler: Handler<A, L, Q, E>,
     /// To the dead letters.
     pub publisher: P,
+    /// What may have ended the process before.
+    pub suspects: Suspects<C>,
     /// To the ente.
     pub outbox: Outbox<P>,
     /// Dates the dead letters.
@@ -101,7 +124,7 @@ pub struct Worker<A, L, Q, E, P> {
     pub shutdown: CancellationToken,
 }
 
-impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti, P: Publisher> Worker<A, L, Q, E, P> {
+impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti, P: Publisher, C: CrashCount> Worker<A, L, Q, E, P, C> {
     /// Takes deliveries until shutdown; each is a task of `in_hand`, which the caller waits for.
     pub async fn run<W: Work>(self: Arc<Self>, mut deliveries: impl Deliveries, in_hand: TaskTracker) {
         while let Some(Some(delivery)) = self.shutdown.run_until_cancelled(deliveries.next()).await {
@@ -116,11 +139,11 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti, P: Publisher> Worker<A, L, Q, 
     }
 
     async fn one<W: Work>(&self, delivery: Delivery, span: &Span) {
-        let begun = Instant::now();
         let verdict = match wire::read::<W>(&delivery.body) {
             Ok(work) => {
                 span.note_message(work.message());
-                work.handle(&self.handler, || delivery.usable()).await
+                let Some(verdict) = self.admitted(&work, &delivery).await else { return };
+                verdict
             }
             Err(Unread::Foreign(foreign)) => self.leave(foreign),
             Err(broken) => End::Dead { code: "json", reason: broken.to_string().into() }.into(),
@@ -128,9 +151,25 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti, P: Publisher> Worker<A, L, Q, 
         if let End::Dead { code, .. } = verdict.end {
             span.fail(code);
         }
+        self.finish::<W>(delivery, verdict).await;
+    }
+
+    /// Has it handled, in the company that it may have if it was in hand before; none if the process stops first:
+    /// what is dropped goes back to the queue.
+    async fn admitted<W: Work>(&self, work: &W, delivery: &Delivery) -> Option<Verdict> {
+        let message = work.message();
+        let suspect = Suspect::of(W::QUEUE, message.chiave.as_bytes());
+        let coming = Coming::of(delivery.redelivered, message.attempt);
+        let leave = match self.shutdown.run_until_cancelled(self.suspects.admit(suspect, coming)).await? {
+            Admission::GiveUp => return Some(work.give_up(&self.handler).await),
+            Admission::Handle(leave) => leave,
+        };
+        let begun = Instant::now();
+        let verdict = work.handle(&self.handler, || delivery.usable()).await;
         let seconds = begun.elapsed().as_secs_f64();
         self.metrics.fleet.stage_duration.with_label_values(&[W::STAGE]).observe(seconds);
-        self.finish::<W>(delivery, verdict).await;
+        leave.over().await;
+        Some(verdict)
     }
 
     /// Leaves a body of another release to its lease: the schedule, not the queue, knows what is to be sent.

@@ -6,14 +6,16 @@ use shared::broker::topology::{Binding, Queue};
 use shared::broker::topology::{DEAD_QUEUE, DISPATCH, FOLLOW, OUTCOMES, Routing, Topology, WORK};
 use shared::broker::{Consumer, Outgoing};
 use shared::domain::ente::Ente;
+use shared::store::ledger::{Settled, Settlement};
+use shared::suspects;
 
 use super::*;
-use crate::doubles::{CODE, Double, World, handler};
+use crate::doubles::{CODE, Double, Seen, World, handler};
 
 /// A queue that takes every outcome, as an ente would bind one.
 const ENTE_QUEUE: &str = "outcomes";
 
-type Tested = Worker<Double, Double, Double, Arc<Ente>, MemoryBroker>;
+type Tested = Worker<Double, Double, Double, Arc<Ente>, MemoryBroker, Double>;
 
 struct Bench {
     broker: MemoryBroker,
@@ -38,6 +40,7 @@ fn bench() -> Bench {
     let worker = Arc::new(Worker {
         handler,
         publisher: broker.clone(),
+        suspects: Suspects::new(Double(Arc::clone(&world)), suspects::WAITING_CROWD, || true),
         outbox: Outbox::new(broker.clone(), clock.clone()),
         clock,
         metrics,
@@ -152,6 +155,59 @@ async fn what_could_not_be_told_before_a_stop_is_given_back() {
     let world = Arc::clone(&bench.world);
     bench.run_until(move |_| !world.settlements().is_empty()).await;
     assert_eq!(bench.waiting(DISPATCH_QUEUE).len(), 1);
+}
+
+/// As often as it takes to be given up.
+fn ended_every_process(bench: &Bench, queue: &str) {
+    bench.world.ends.lock().unwrap().insert(Suspect::of(queue, b"k"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_ended_every_process_is_given_up_and_told() {
+    let bench = bench();
+    ended_every_process(&bench, DISPATCH_QUEUE);
+    // New to this process: its lease ended while others were ended by the delivery before it.
+    bench.publish(DISPATCH, message(&json!({"attempt": 2}))).await;
+    bench.run_until(|broker| broker.waiting(DEAD_QUEUE).len() == 1 && broker.in_hand() == 0).await;
+    let told = bench.waiting(ENTE_QUEUE);
+    assert_eq!(
+        (told.len(), &told[0]["type"], &told[0]["data"]["codice"]),
+        (1, &json!("messaggio.fallito"), &json!("attempts"))
+    );
+    // Before the fence: where the request of a try may have left, this ends nothing.
+    assert_eq!(bench.world.seen(), [Seen::TurnedBack(Settlement::Failed { codice: "attempts".into() })]);
+    assert_eq!(bench.worker.metrics.fleet.dead.with_label_values(&["attempts"]).get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_have_left_is_no_failure_however_many_processes_it_ended() {
+    let bench = bench();
+    ended_every_process(&bench, DISPATCH_QUEUE);
+    bench.world.settled.lock().unwrap().push_back(Ok(Settled::InDoubt));
+    bench.publish(DISPATCH, message(&json!({"attempt": 2}))).await;
+    bench.run_until(|broker| broker.waiting(ENTE_QUEUE).len() == 1 && broker.in_hand() == 0).await;
+    assert_eq!(bench.waiting(ENTE_QUEUE)[0]["type"], "messaggio.in-dubbio");
+    assert!(bench.waiting(DEAD_QUEUE).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_asking_that_ended_every_process_is_not_made_again() {
+    let bench = bench();
+    ended_every_process(&bench, FOLLOW_QUEUE);
+    bench.publish(FOLLOW, message(&json!({"attempt": 2}))).await;
+    bench.run_until(|broker| broker.waiting(DEAD_QUEUE).len() == 1 && broker.in_hand() == 0).await;
+    assert_eq!(bench.world.seen(), [Seen::Settle(Settlement::FollowEnded)]);
+    assert!(bench.waiting(ENTE_QUEUE).is_empty(), "it was sent, and stays so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_only_there_when_a_process_ended_is_sent_and_cleared_of_it() {
+    let bench = bench();
+    bench.world.ends.lock().unwrap().insert(Suspect::of(DISPATCH_QUEUE, b"k"), 1);
+    bench.publish(DISPATCH, message(&json!({"attempt": 2}))).await;
+    bench.run_until(|broker| broker.waiting(ENTE_QUEUE).len() == 1 && broker.in_hand() == 0).await;
+    assert_eq!(bench.waiting(ENTE_QUEUE)[0]["type"], "messaggio.inviato");
+    assert!(bench.world.ends.lock().unwrap().is_empty());
 }
 
 #[test]

@@ -35,14 +35,20 @@ pub enum Verdict {
     },
 }
 
-/// Decides what becomes of a body, with what is in force now.
+/// Reads a body.
+///
+/// # Errors
+/// What becomes of one that cannot be read.
+pub fn read(body: &[u8]) -> Result<RenderRequest, Verdict> {
+    wire::read(body).map_err(|unread| match unread {
+        Unread::Foreign(foreign) => Verdict::Leave(foreign),
+        broken @ Unread::Broken { .. } => Verdict::Refuse { code: "json", reason: broken.to_string() },
+    })
+}
+
+/// Decides what becomes of a request, with what is in force now.
 #[must_use]
-pub fn decide(body: &[u8], in_force: &InForce, in_doubt: InDubbio) -> Verdict {
-    let request: RenderRequest = match wire::read(body) {
-        Ok(request) => request,
-        Err(Unread::Foreign(foreign)) => return Verdict::Leave(foreign),
-        Err(broken) => return Verdict::Refuse { code: "json", reason: broken.to_string() },
-    };
+pub fn decide(request: RenderRequest, in_force: &InForce, in_doubt: InDubbio) -> Verdict {
     let Some(ente) = in_force.enti.ente(&request.message.ente) else {
         return Verdict::Refuse { code: "ente", reason: "`ente` has no file".to_owned() };
     };

@@ -27,7 +27,8 @@ impl<P: Publisher> FailureSink for RedisSink<P> {
         code: &str,
     ) -> Result<bool, StoreError> {
         let settlement = Settlement::Failed { codice: Cow::Owned(code.to_owned()) };
-        let recorded = self.ledger.settle(message, &settlement).await?;
+        // A delivery that comes again may have been written the first time, and be leaving at this moment.
+        let recorded = self.ledger.turn_back(message, &settlement).await?;
         if recorded != Settled::Recorded {
             return Ok(false);
         }

@@ -12,7 +12,8 @@ use shared::presence;
 use shared::service::{self, BROKER, RunError, STORE};
 use shared::settings::{Live, Settings};
 use shared::shutdown::drain;
-use shared::store::RedisLedger;
+use shared::store::{Crashes, Redis, RedisLedger};
+use shared::suspects::{CROWD, Suspects};
 use shared::telemetry::metrics::Known;
 use shared::telemetry::{FleetMetrics, Health, Process, certificates, probes};
 use shared::trace::Traces;
@@ -59,6 +60,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         stop.clone(),
     ));
     let clock = Clock::system();
+    let suspects = suspects(&redis, Arc::clone(&health));
     let sink = RedisSink {
         ledger: RedisLedger::new(redis),
         outbox: Outbox::new(broker.publisher(), clock.clone()).traced(traces.clone()),
@@ -67,6 +69,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let worker = Worker::new(Parts {
         publisher: broker.publisher(),
         sink,
+        suspects,
         in_force: reader,
         in_doubt: settings.io.in_doubt,
         clock,
@@ -87,6 +90,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     stop.cancel();
     presence::ended(telling).await;
     Ok(())
+}
+
+fn suspects(redis: &Redis, health: Arc<Health>) -> Suspects<Crashes> {
+    Suspects::new(Crashes::new(redis.clone()), CROWD, move || health.missing().is_empty())
 }
 
 /// Catalogue, enti and texts as the settings name them, every fault of them listed.

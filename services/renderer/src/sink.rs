@@ -11,7 +11,8 @@ pub trait FailureSink: Clone + Send + Sync + 'static {
     /// Makes the message final and tells its ente `messaggio.fallito` with this code. Returns after both
     /// are safe; again for the same emission it has the same effect and answer.
     ///
-    /// False if this emission no longer counts (cancelled, superseded, ended otherwise): nothing is told.
+    /// False if this emission no longer counts (cancelled, superseded, ended otherwise), or was written before and may
+    /// have left: nothing is told.
     fn fail(
         &self,
         message: &MessageRef,

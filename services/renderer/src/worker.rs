@@ -9,8 +9,9 @@ use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
 use shared::clock::Clock;
 use shared::crash_point;
 use shared::domain::catalogue::InDubbio;
-use shared::domain::render::RenderError;
+use shared::domain::event::RefusalCode;
 use shared::formats::Foreign;
+use shared::suspects::{Admission, Coming, CrashCount, ENDED_EVERYONE, Suspect, Suspects};
 use shared::telemetry::{FleetMetrics, Health};
 use shared::trace::{Cause, Place, Span, Traces};
 use shared::wire::{MessageRef, RenderRequest};
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
-use crate::handler::{Verdict, decide};
+use crate::handler::{Verdict, decide, read};
 use crate::inforce::InForce;
 use crate::sink::FailureSink;
 
@@ -32,11 +33,13 @@ const IDLE: Duration = Duration::from_secs(5);
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What the loop works with.
-pub struct Parts<P, S> {
+pub struct Parts<P, S, C> {
     /// To the dispatcher, and to the dead letters.
     pub publisher: P,
     /// Where failed messages end.
     pub sink: S,
+    /// What may have ended the process before.
+    pub suspects: Suspects<C>,
     /// What messages are written with.
     pub in_force: watch::Receiver<Arc<InForce>>,
     /// Policy for unknown outcomes unless message type or ente say otherwise.
@@ -54,14 +57,14 @@ pub struct Parts<P, S> {
 }
 
 /// The worker. The consumer's prefetch bounds what is in hand.
-pub struct Worker<P, S> {
-    parts: Arc<Parts<P, S>>,
+pub struct Worker<P, S, C> {
+    parts: Arc<Parts<P, S, C>>,
 }
 
-impl<P: Publisher, S: FailureSink> Worker<P, S> {
+impl<P: Publisher, S: FailureSink, C: CrashCount> Worker<P, S, C> {
     /// A worker of these parts.
     #[must_use]
-    pub fn new(parts: Parts<P, S>) -> Self {
+    pub fn new(parts: Parts<P, S, C>) -> Self {
         Self { parts: Arc::new(parts) }
     }
 
@@ -83,22 +86,66 @@ impl<P: Publisher, S: FailureSink> Worker<P, S> {
                 batch.push(delivery);
             }
             let parts = Arc::clone(&parts);
-            in_hand.spawn(async move { parts.batch(batch).await });
+            let tasks = in_hand.clone();
+            in_hand.spawn(async move { parts.sort(batch, &tasks).await });
         }
         deliveries.stop().await;
     }
 }
 
-impl<P: Publisher, S: FailureSink> Parts<P, S> {
+/// A delivery as it was read.
+type Taken = (Delivery, Result<RenderRequest, Verdict>);
+
+impl<P: Publisher, S: FailureSink, C: CrashCount> Parts<P, S, C> {
+    /// Sorts out what may have ended the process before: each a task of its own, because a suspect waits. The rest is
+    /// one batch.
+    async fn sort(self: Arc<Self>, deliveries: Vec<Delivery>, in_hand: &TaskTracker) {
+        let mut batch = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let parts = Arc::clone(&self);
+            let read = read(&delivery.body);
+            let emission = read.as_ref().map_or(1, |request| request.message.attempt);
+            match (read, Coming::of(delivery.redelivered, emission)) {
+                (Ok(request), coming @ (Coming::Again | Coming::Anew)) => {
+                    in_hand.spawn(async move { parts.suspect(delivery, request, coming).await });
+                }
+                (read, _) => batch.push((delivery, read)),
+            }
+        }
+        self.batch(batch).await;
+    }
+
+    /// Writes what was in hand before, in the company that it may have, or gives it up.
+    async fn suspect(&self, delivery: Delivery, request: RenderRequest, coming: Coming) {
+        let suspect = Suspect::of(RENDER_QUEUE, request.message.chiave.as_bytes());
+        match self.shutdown.run_until_cancelled(self.suspects.admit(suspect, coming)).await {
+            None => {} // what is dropped goes back to the queue
+            Some(Admission::GiveUp) => {
+                let span = self.span(&delivery);
+                span.note_message(&request.message);
+                let code = RefusalCode::Attempts.as_str();
+                span.fail(code);
+                span.within(self.fail(delivery, &request, (code, ENDED_EVERYONE))).await;
+            }
+            Some(Admission::Handle(leave)) => {
+                // One that was lost while it waited is somebody else's by now.
+                if delivery.usable() {
+                    self.batch(vec![(delivery, Ok(request))]).await;
+                }
+                leave.over().await;
+            }
+        }
+    }
+
     /// Decides a batch, publishes what is written, then settles the rest one by one.
-    async fn batch(&self, deliveries: Vec<Delivery>) {
+    async fn batch(&self, deliveries: Vec<Taken>) {
         let in_force = Arc::clone(&self.in_force.borrow());
         let (mut written, mut bodies, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         // A span ends with the batch: what is written is published and confirmed together.
         let mut spans = Vec::new();
-        for delivery in deliveries {
+        for (delivery, read) in deliveries {
             let begun = Instant::now();
-            match decide(&delivery.body, &in_force, self.in_doubt) {
+            match read.map_or_else(|verdict| verdict, |request| self.decide(request, &in_force)) {
                 Verdict::Forward { message, body } => {
                     let span = self.span(&delivery);
                     span.note_message(&message);
@@ -117,8 +164,9 @@ impl<P: Publisher, S: FailureSink> Parts<P, S> {
             match verdict {
                 Verdict::Fail { request, error } => {
                     span.note_message(&request.message);
-                    span.fail(error.code.as_str());
-                    span.within(self.fail(delivery, &request, &error)).await;
+                    let code = error.code.as_str();
+                    span.fail(code);
+                    span.within(self.fail(delivery, &request, (code, &error.reason))).await;
                 }
                 Verdict::Refuse { code, reason } => {
                     span.fail(code);
@@ -128,6 +176,11 @@ impl<P: Publisher, S: FailureSink> Parts<P, S> {
                 Verdict::Forward { .. } => {} // published above
             }
         }
+    }
+
+    fn decide(&self, request: RenderRequest, in_force: &InForce) -> Verdict {
+        crash_point!("renderer.received", &request.message.evento);
+        decide(request, in_force, self.in_doubt)
     }
 
     fn span(&self, delivery: &Delivery) -> Span {
@@ -179,9 +232,8 @@ impl<P: Publisher, S: FailureSink> Parts<P, S> {
     }
 
     /// Ends a message that cannot be written.
-    async fn fail(&self, delivery: Delivery, request: &RenderRequest, error: &RenderError) {
+    async fn fail(&self, delivery: Delivery, request: &RenderRequest, (code, reason): (&'static str, &str)) {
         let message = &request.message;
-        let code = error.code.as_str();
         let mut wait = BACKOFF.0;
         let counts = loop {
             match self.sink.fail(message, &request.codice_fiscale, code).await {
@@ -201,11 +253,11 @@ impl<P: Publisher, S: FailureSink> Parts<P, S> {
             messaggio = message.messaggio,
             message_key = message.chiave,
             code,
-            reason = error.reason,
+            reason,
             "message cannot be written"
         );
         self.metrics.messages.with_label_values(&[&message.ente, &message.messaggio, "fallito"]).inc();
-        self.bury(delivery, code, &error.reason).await;
+        self.bury(delivery, code, reason).await;
     }
 
     /// Puts a copy among the dead letters, then acknowledges.

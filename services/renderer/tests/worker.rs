@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test stands on may stop it")]
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use shared::domain::catalogue::{Catalogue, InDubbio};
 use shared::service::validator;
 use shared::settings::Live;
 use shared::store::StoreError;
+use shared::suspects::{self, CrashCount, Suspect, Suspects};
 use shared::telemetry::metrics::Known;
 use shared::telemetry::{FleetMetrics, Health, Process};
 use shared::trace::Traces;
@@ -60,6 +62,24 @@ struct Failures {
     told: Arc<Mutex<Vec<(String, String)>>>,
     away: Arc<Mutex<u32>>,
     superseded: bool,
+    /// How often each was in hand when a process ended.
+    ends: Arc<Mutex<HashMap<Suspect, u32>>>,
+}
+
+impl CrashCount for Failures {
+    async fn of(&self, suspect: &Suspect) -> Result<u32, StoreError> {
+        Ok(self.ends.lock().unwrap().get(suspect).copied().unwrap_or(0))
+    }
+
+    async fn note(&self, suspect: &Suspect, count: u32) -> Result<(), StoreError> {
+        self.ends.lock().unwrap().insert(*suspect, count);
+        Ok(())
+    }
+
+    async fn forget(&self, suspect: &Suspect) -> Result<(), StoreError> {
+        self.ends.lock().unwrap().remove(suspect);
+        Ok(())
+    }
 }
 
 impl FailureSink for Failures {
@@ -100,6 +120,7 @@ async fn settle(broker: &MemoryBroker, sink: Failures, bodies: &[String]) -> Fle
     let (_keep, in_force) = watch::channel(Arc::new(in_force()));
     let worker = Worker::new(Parts {
         publisher: broker.clone(),
+        suspects: Suspects::new(sink.clone(), suspects::CROWD, || true),
         sink,
         in_force,
         in_doubt: InDubbio::Hold,
@@ -173,6 +194,21 @@ async fn what_cannot_be_written_ends_as_failed_with_its_reason() {
     assert_eq!(metrics.dead.with_label_values(&["variable"]).get(), 1);
     let failed = ["borgochiaro", "permesso-in-scadenza", "fallito"];
     assert_eq!(metrics.messages.with_label_values(&failed).get(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_every_process_is_given_up_and_its_neighbours_are_written() {
+    let (broker, sink) = (broker(), Failures::default());
+    sink.ends.lock().unwrap().insert(Suspect::of(RENDER_QUEUE, b"k1"), 2);
+    let mut neighbour = request();
+    neighbour["chiave"] = json!("k2");
+    // Emitted before and new to this process, as it comes when a lease ended meanwhile.
+    let metrics = settle(&broker, sink.clone(), &[request().to_string(), neighbour.to_string()]).await;
+    assert_eq!(*sink.told.lock().unwrap(), [("k1".to_owned(), "attempts".to_owned())]);
+    assert_eq!(broker.waiting(DISPATCH_QUEUE).len(), 1);
+    let (code, reason) = dead_letter(&broker).await;
+    assert_eq!((code.as_str(), reason.as_str()), ("attempts", suspects::ENDED_EVERYONE));
+    assert_eq!(metrics.dead.with_label_values(&["attempts"]).get(), 1);
 }
 
 #[tokio::test(start_paused = true)]

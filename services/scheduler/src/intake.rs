@@ -12,7 +12,7 @@ use shared::domain::event::{CaseEvent, Refusal, RefusalCode};
 use shared::journal::event_line;
 use shared::outbox::Outbox;
 use shared::store::{CaseStore, Crashes};
-use shared::suspects::{Admission, Leave, Suspect, Suspects};
+use shared::suspects::{Admission, Coming, ENDED_EVERYONE, Leave, Suspect, Suspects};
 use shared::take::{Taken, Taker};
 use shared::trace::{Cause, Place, Span, Traces};
 use shared::wire::Outcome;
@@ -108,14 +108,18 @@ impl<P: Publisher> Intake<P> {
     /// The same for one that was given out before, perhaps to a process that ended of it.
     async fn again(&self, delivery: Delivery, lanes: &Lanes, shutdown: &CancellationToken) {
         let suspect = Suspect::of(QUEUE, &delivery.body);
-        let leave = match shutdown.run_until_cancelled(self.suspects.admit(suspect)).await {
+        let leave = match shutdown.run_until_cancelled(self.suspects.admit(suspect, Coming::Again)).await {
             None => return, // what is dropped goes back to the queue
             Some(Admission::GiveUp) => {
-                let reason = "every process that took it ended while it did";
                 let code = RefusalCode::Attempts;
                 let traceparent = delivery.trace();
-                let refusal =
-                    Refusal { code, reason: reason.to_owned(), event_id: None, subject: None, traceparent };
+                let refusal = Refusal {
+                    code,
+                    reason: ENDED_EVERYONE.to_owned(),
+                    event_id: None,
+                    subject: None,
+                    traceparent,
+                };
                 self.refused(&refusal).within(self.refuse(delivery, &refusal, shutdown)).await;
                 return;
             }

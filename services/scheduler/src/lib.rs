@@ -32,7 +32,7 @@ use shared::service::{self, BROKER, RunError, STORE};
 use shared::settings::Settings;
 use shared::shutdown::drain;
 use shared::store::{CaseStore, Crashes, Redis};
-use shared::suspects::Suspects;
+use shared::suspects::{self, Suspects};
 use shared::take::Taker;
 use shared::telemetry::{Health, Known, Process, certificates, probes};
 use shared::trace::Traces;
@@ -138,7 +138,8 @@ impl Service {
         };
         in_hand.spawn(recovery.run(shutdown.clone()));
         let health = Arc::clone(&self.health);
-        let suspects = Suspects::new(Crashes::new(redis.clone()), move || health.missing().is_empty());
+        let suspects =
+            Suspects::new(Crashes::new(redis.clone()), suspects::CROWD, move || health.missing().is_empty());
         let taker = Taker { store: CaseStore::guarded(redis), hash };
         let wake = Wake::default();
         let intake = Arc::new(Intake {

@@ -14,7 +14,8 @@ use shared::broker::{Options, RabbitMq};
 use shared::domain::catalogue::Ruling;
 use shared::store::keys::{Kind, Member};
 use shared::store::schedule::Schedule;
-use shared::store::{CaseStore, Place, Redis, StoreError};
+use shared::store::{CaseStore, Crashes, Place, Redis, StoreError};
+use shared::suspects::{CrashCount as _, Suspect};
 use tests::brokers::{Brokers, Solos};
 use tests::fleet::project_root;
 
@@ -242,6 +243,13 @@ async fn a_service_uses_its_own_commands_on_the_fleets_keys_only() {
     budget(&dispatcher, "alfa").await;
     let renderer = CaseStore::new(redis(Role::Renderer).await);
     assert!(renderer.rule("alfa", &claim.entries[1], "x", (Ruling::Hold, 0)).await.unwrap());
+    for role in [Role::Scheduler, Role::Renderer, Role::Dispatcher] {
+        let (count, suspect) = (Crashes::new(redis(role).await), Suspect::of("queue", b"suspect"));
+        count.note(&suspect, 2).await.unwrap();
+        assert_eq!(count.of(&suspect).await.unwrap(), 2, "{role:?}");
+        count.forget(&suspect).await.unwrap();
+        assert_eq!(count.of(&suspect).await.unwrap(), 0, "{role:?}");
+    }
     let operator = redis(Role::Operator).await;
     decide_other(&operator, "alfa").await;
     register(&scheduler, "alfa").await;

@@ -2,12 +2,14 @@
 //!
 //! - [`Handler`]: what it works with; [`Handler::dispatch`] and [`Handler::follow`] are its two uses.
 //! - `send`: may it go, does it go, what came of it. `follow`: what became of a sent one.
+//! - `poison`: the end of what ended every process that took it.
 //! - `failures`: what happens after each kind of failure. `ledger`: patience with the store.
 //! - `verdict`: what the caller does with the delivery.
 
 mod failures;
 mod follow;
 mod ledger;
+mod poison;
 mod send;
 mod verdict;
 

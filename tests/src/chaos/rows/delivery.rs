@@ -1,11 +1,13 @@
-//! F30 and F31: a delivery that the broker takes away, and one that ends whoever takes it.
+//! F30 and F31: a delivery that the broker takes away, and one that ends whoever takes it: an event, or a request
+//! for one message.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use serde_json::json;
 
 use crate::chaos::checker::Bounds;
 use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Needs, Row, Seen};
+use crate::chaos::result::Report;
 use crate::chaos::trial::{Setup, Trial};
 
 /// The rows.
@@ -24,9 +26,9 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
         Row::runs(
             "F31",
             [
-                "an event that ends who takes it, at the head of the queue",
-                "every scheduler aborts when it takes that event; 20 others come with it",
-                "dead after at most 3 returns; the rest flows",
+                "what ends whoever takes it, at the head of its queue",
+                "every scheduler aborts when it takes that event; then every renderer and every dispatcher when it takes the request for that message; 20 others come with each",
+                "dead after at most 3 ends; the rest flows",
             ],
             (Needs::Lane, false),
             poison,
@@ -84,17 +86,54 @@ fn handled(metrics: &str) -> u64 {
     metrics.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).unwrap_or(0)
 }
 
+/// What ends whoever takes it: the first event that a trial publishes, or the request for its message.
+struct Poison {
+    service: &'static str,
+    point: &'static str,
+    /// How it is told that it was given up.
+    told: &'static str,
+    bounds: Bounds,
+}
+
+/// Its neighbours, and those that come while it waits to be taken alone.
+const NEIGHBOURS: usize = 20;
+const MEANWHILE: usize = 5;
+
 async fn poison(ground: Ground) -> anyhow::Result<Seen> {
-    // The first event that a trial publishes.
-    let setup = Setup::default().variable("PROMEMORIA_CRASH_POINT", "intake.received@caso000000");
-    let mut trial = Trial::start(&ground, setup).await?;
-    trial.publish(21).await?;
+    let failed = Bounds { unsent: 1, ..Bounds::default() };
+    let poisons = [
+        ("scheduler", "intake.received", "evento.rifiutato", Bounds::default()),
+        ("renderer", "renderer.received", "messaggio.fallito", failed),
+        ("dispatcher", "dispatcher.before-fence", "messaggio.fallito", failed),
+    ];
+    let mut words = Vec::new();
+    let mut last = None;
+    for (service, point, told, bounds) in poisons {
+        let (took, report) = ends_everyone(&ground, &Poison { service, point, told, bounds }).await?;
+        words.push(format!("{service} {took:.1} s"));
+        last = Some(report);
+    }
+    let report = last.context("no poison")?;
+    Ok(Seen::new(
+        format!(
+            "three of each service ended; what came meanwhile was sent at once; it was dead, and its neighbours sent, after the third: {}",
+            words.join(", ")
+        ),
+        report,
+    ))
+}
+
+async fn ends_everyone(ground: &Ground, poison: &Poison) -> anyhow::Result<(f64, Report)> {
+    let &Poison { service, point, told, bounds } = poison;
+    let setup = Setup::default().variable("PROMEMORIA_CRASH_POINT", &format!("{point}@caso000000"));
+    let mut trial = Trial::start(ground, setup).await?;
+    trial.publish(1 + NEIGHBOURS).await?;
     for end in 1..=3 {
-        trial.crew.wait_crashed("scheduler").await?;
-        trial.crew.enlist("scheduler", &[])?;
+        trial.crew.wait_crashed(service).await?;
+        trial.crew.enlist(service, &[])?;
         if end == 2 {
             // Now it waits to be taken alone, with those that were in hand when it struck, and nobody else.
-            let fresh = trial.publish(5).await?;
+            let fresh = trial.publish(MEANWHILE).await?;
             trial
                 .until("what comes meanwhile is sent", |book| {
                     let ends = book.ends();
@@ -104,22 +143,18 @@ async fn poison(ground: Ground) -> anyhow::Result<Seen> {
         }
     }
     trial.mended();
-    trial.until("it is given up", |book| book.count("evento.rifiutato") == 1).await?;
+    trial.until("it is given up", |book| book.count(told) == 1).await?;
     let took = trial.settle().await?;
-    let told = trial.book.outcomes.iter().any(|outcome| outcome["data"]["codice"] == "attempts");
-    trial.wait_readiness("scheduler", true).await?;
+    let coded = trial.book.outcomes.iter().any(|outcome| outcome["data"]["codice"] == "attempts");
+    trial.wait_readiness(service, true).await?;
     let (connection, channel) = ground.amqp().await?;
     let letter = channel
         .basic_get("promemoria.dead".into(), lapin::options::BasicGetOptions { no_ack: false })
         .await?;
     connection.close(200, "done".into()).await?;
-    let report = trial.close(Bounds::default()).await?;
-    ensure!(report.ok == 25, "only {} of 25 neighbours were sent", report.ok);
-    ensure!(told && letter.is_some(), "given up without a word: {told}");
-    Ok(Seen::new(
-        format!(
-            "three schedulers ended; what came meanwhile was sent at once; it was dead, and its neighbours sent, {took:.1} s after the third"
-        ),
-        report,
-    ))
+    let report = trial.close(bounds).await?;
+    let sent = NEIGHBOURS + MEANWHILE;
+    ensure!(report.ok == sent, "{service}: only {} of {sent} neighbours were sent", report.ok);
+    ensure!(coded && letter.is_some(), "{service}: given up without a word: {coded}");
+    Ok((took, report))
 }
