@@ -10,9 +10,10 @@
 //! A delivery that comes for the first time costs nothing of this. A request that is new, and whose message was
 //! emitted before, costs a look: its lease may have ended while the delivery before it waited as a suspect.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -104,6 +105,8 @@ pub struct Suspects<C> {
     ready_since: OnceLock<Instant>,
     crowd: Arc<Semaphore>,
     alone: Arc<Semaphore>,
+    /// Since when each stands at its last note, as far as this process saw.
+    last_seen: Mutex<HashMap<Suspect, Instant>>,
 }
 
 /// What is done with it.
@@ -135,6 +138,7 @@ impl<C: CrashCount> Suspects<C> {
             ready_since: OnceLock::new(),
             crowd: places(crowd),
             alone: places(1),
+            last_seen: Mutex::default(),
         }
     }
 
@@ -150,6 +154,21 @@ impl<C: CrashCount> Suspects<C> {
         if let Some(since) = self.ready_since.get() {
             sleep_until(*since + CALM).await;
         }
+    }
+
+    /// At the last note another process may have it in hand, alone, and be done with it soon. That is waited for once:
+    /// a message whose lease is shorter would be emitted anew before each of its deliveries had waited.
+    async fn last_note(&self, suspect: Suspect, noted: u32) {
+        if noted < MOST {
+            self.last_seen().remove(&suspect);
+            return;
+        }
+        let since = *self.last_seen().entry(suspect).or_insert_with(Instant::now);
+        sleep_until(since + CALM).await;
+    }
+
+    fn last_seen(&self) -> MutexGuard<'_, HashMap<Suspect, Instant>> {
+        self.last_seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How often it was noted. A store that does not answer knows of nothing: the broker's own limit is left then.
@@ -172,9 +191,7 @@ impl<C: CrashCount> Suspects<C> {
             (0, Coming::Again) => Arc::clone(&self.crowd).acquire_owned().await,
             (1.., _) => {
                 warn!(%suspect, "in hand when a process ended: taken alone");
-                // At the last note another process may have it in hand, alone, and be done with it soon.
-                let last = if noted >= MOST { CALM } else { Duration::ZERO };
-                tokio::join!(self.calm(), sleep(last));
+                tokio::join!(self.calm(), self.last_note(suspect, noted));
                 let place = Arc::clone(&self.alone).acquire_owned().await;
                 // Another delivery of the same may have been handled meanwhile, or have ended another process.
                 noted = self.noted(&suspect).await;
@@ -204,9 +221,6 @@ impl<C: CrashCount> Leave<C> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-    use std::sync::{Mutex, PoisonError};
-
     use super::*;
 
     /// What a store would hold, across processes.
@@ -351,5 +365,24 @@ mod tests {
         let second = second.await.expect("the second");
         assert_eq!(notes.with(|notes| notes.get(&suspect("a")).copied()), Some(1), "blamed for the first");
         second.over().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_again_faster_than_one_waits_is_given_up_all_the_same() {
+        let notes = Notes::default();
+        notes.with(|notes| notes.insert(suspect("poison"), MOST));
+        let process = started(&notes);
+        // Only its newest delivery counts: those before it are turned away as late.
+        let newest = async {
+            loop {
+                let soon = Duration::from_secs(3);
+                let admitted =
+                    tokio::time::timeout(soon, process.admit(suspect("poison"), Coming::Anew)).await;
+                if matches!(admitted, Ok(Admission::GiveUp)) {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(CALM * 2, newest).await.expect("given up");
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use shared::broker::{Outgoing, Publisher};
 use shared::clock::Clock;
 use shared::formats::INTENT;
-use shared::journal;
+use shared::journal::{self, LINE_IN_TIME};
 use shared::outbox::Outbox;
 use shared::store::StoreError;
 use shared::store::ledger::{Fence, History, Intent, Ledger, Settled, Settlement};
@@ -21,9 +21,6 @@ use tracing::warn;
 /// How long the line of an intent may take. With a request's own time it stays within what the fence grants
 /// (`io.request_timeout` and 10 s).
 const LINE_LIMIT: Duration = Duration::from_secs(5);
-/// A line that was confirmed later than this after the fence may stand behind the mark up to which a rebuild
-/// has read meanwhile: the fence is asked again.
-const LINE_IN_TIME: Duration = Duration::from_secs(1);
 /// How long a message waits whose line was not confirmed.
 const WAIT: Duration = Duration::from_secs(5);
 

@@ -3,6 +3,7 @@
 mod look;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use shared::crash_point;
 use shared::domain::case::{Case, Motivo, Planned};
 use shared::domain::catalogue::{Catalogue, InDubbio, Ruling};
 use shared::domain::ente::Ente;
+use shared::domain::event::RefusalCode;
 use shared::domain::plan::{Context, Due, fire};
 use shared::formats;
 use shared::outbox::Outbox;
@@ -138,8 +140,11 @@ impl<P: Publisher> Emitter<P> {
             }
             let servizio = entry.case.as_ref().map(|case| case.servizio.clone()).unwrap_or_default();
             steps.push(match context(catalogue, ente, &servizio, claim.now_ms) {
-                Some(ctx) => self.step(&ctx, entry, claim.standard_only),
-                None => self.stranded(ente, entry, (&servizio, claim.now_ms)),
+                Some(ctx) => self.guarded_step(&ctx, entry, claim.standard_only),
+                None => {
+                    error!(ente = %ente.id, servizio, "due work of a service that is not in the catalogue");
+                    self.stranded(ente, entry, (stranded::SERVICE, claim.now_ms))
+                }
             });
         }
         self.store().fell_due(&ente.id, &timers_among(&steps)).await?;
@@ -148,32 +153,40 @@ impl<P: Publisher> Emitter<P> {
         Ok(Emitted { count, in_flight: claim.in_flight, now_ms: claim.now_ms })
     }
 
-    fn stranded(&self, ente: &Ente, entry: Claimed, (servizio, now_ms): (&str, i64)) -> Step {
-        error!(ente = %ente.id, servizio, "due work of a service that is not in the catalogue");
-        let (outcomes, after) = match stranded::decide(&ente.id, &entry, now_ms, self.hash()) {
+    fn stranded(&self, ente: &Ente, entry: Claimed, (code, now_ms): (&str, i64)) -> Step {
+        let (outcomes, after) = match stranded::decide(&ente.id, &entry, now_ms, (code, self.hash())) {
             Stranded::Waits => (vec![], After::Back(stranded::NEXT_LOOK_MS)),
-            Stranded::Fails(outcome) => {
-                (vec![*outcome], After::Finish(format!("fallito|{}", stranded::CODE)))
-            }
+            Stranded::Fails(outcome) => (vec![*outcome], After::Finish(format!("fallito|{code}"))),
             Stranded::Stays => (vec![], After::Nothing),
             Stranded::Ends => (vec![], After::Done),
         };
         Step { entry, work: None, outcomes, after }
     }
 
+    /// Decides on an entry. A panic is this entry's, and not the end of all that was claimed with it.
+    fn guarded_step(&self, ctx: &Context<'_>, entry: Claimed, standard_only: bool) -> Step {
+        let kept = entry.clone();
+        let step = AssertUnwindSafe(|| self.step(ctx, entry, standard_only));
+        catch_unwind(step).unwrap_or_else(|_| {
+            error!(ente = %ctx.ente.id, "deciding on due work panicked, it is left for a minute");
+            self.stranded(ctx.ente, kept, (RefusalCode::Attempts.as_str(), ctx.now_ms()))
+        })
+    }
+
     fn step(&self, ctx: &Context<'_>, entry: Claimed, standard_only: bool) -> Step {
+        crash_point!("emit.decided", &format!("{:?}", entry.member.kind));
         let known = entry.case.clone();
         let due = known.as_deref().and_then(|case| {
             Some((case, case.planned.iter().find(|planned| planned.slot == entry.member.slot)?))
         });
         let Some((case, planned)) = due else {
-            error!(ente = %ctx.ente.id, "due work without its record");
-            return Step {
-                entry,
-                work: None,
-                outcomes: Vec::new(),
-                after: After::Finish("perso".to_owned()),
+            error!(ente = %ctx.ente.id, "due work without its record: promemoria rebuild puts it back");
+            // What a rebuild may still bring back does not end here.
+            let after = match known {
+                None => After::Back(stranded::NEXT_LOOK_MS),
+                Some(_) => After::Finish("perso".to_owned()),
             };
+            return Step { entry, work: None, outcomes: Vec::new(), after };
         };
         if entry.member.kind == Kind::Follow {
             return self.follow(ctx, entry, case, planned);

@@ -9,7 +9,7 @@ use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher, topo
 use shared::clock::Clock;
 use shared::crash_point;
 use shared::domain::event::{CaseEvent, Refusal, RefusalCode};
-use shared::journal::event_line;
+use shared::journal::{LINE_IN_TIME, event_line};
 use shared::outbox::Outbox;
 use shared::store::{CaseStore, Crashes};
 use shared::suspects::{Admission, Coming, ENDED_EVERYONE, Leave, Suspect, Suspects};
@@ -35,11 +35,6 @@ const LANES: usize = 256;
 
 /// First and longest wait before something that failed is tried again.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// A journal line that was confirmed later than this after its event was taken may stand behind the mark up
-/// to which a rebuild has read meanwhile: the event is taken again, which has no effect where nothing was
-/// lost. A rebuild waits as long before it sets its mark.
-pub(crate) const LINE_IN_TIME: Duration = Duration::from_secs(1);
 
 /// Takes events in.
 pub(crate) struct Intake<P> {

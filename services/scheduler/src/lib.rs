@@ -136,7 +136,7 @@ impl Service {
             in_force: self.in_force.clone(),
             health: Arc::clone(&self.health),
         };
-        in_hand.spawn(recovery.run(shutdown.clone()));
+        vital(recovery.run(shutdown.clone()), shutdown, in_hand);
         let health = Arc::clone(&self.health);
         let suspects =
             Suspects::new(Crashes::new(redis.clone()), suspects::CROWD, move || health.missing().is_empty());

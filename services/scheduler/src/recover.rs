@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::broker::{Options, Publisher};
-use shared::journal::{Counts, Lanes, ReadError, Reading, Replay, ReplayError, barrier};
+use shared::journal::{Counts, LINE_IN_TIME, Lanes, ReadError, Reading, Replay, ReplayError, barrier};
 use shared::settings::Settings;
 use shared::store::lease::{Lease, Leases};
 use shared::store::rebuild::Rebuilds;
@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::inforce::{InForce, Snapshot};
-use crate::intake::LINE_IN_TIME;
 
 /// Condition of readiness: the store holds what this process knows it to hold.
 pub(crate) const LEDGER: &str = "ledger";
@@ -120,10 +119,11 @@ impl<P: Publisher> Recovery<P> {
     ) -> Result<(), Stopped> {
         let began = Instant::now();
         let rebuilds = Rebuilds::new(self.store.redis().clone());
+        let run = rebuilds.run().await?;
         let Some(since) = self.begin(&rebuilds, enti).await? else { return Ok(()) };
         let counts = self.replay(snapshot, enti, since, lease).await?;
         for id in &*enti {
-            let mark = rebuilds.whole(id).await?;
+            let mark = rebuilds.whole(id, &run).await?;
             self.store.redis().marks().whole(id, mark);
             let it = counts.get(id).copied().unwrap_or_default();
             info!(
@@ -151,13 +151,18 @@ impl<P: Publisher> Recovery<P> {
         let mut earliest = Some(i64::MAX);
         let mut lost = Vec::new();
         for id in std::mem::take(enti) {
-            let mark = rebuilds.mark(&id).await?;
-            if let Some(mark) = mark.filter(|mark| *mark >= marks.least(&id)) {
+            let standing = rebuilds.standing(&id).await?;
+            let mark = standing.mark_ms;
+            if let Some(mark) = mark.filter(|mark| standing.is_vouched && *mark >= marks.least(&id)) {
                 marks.whole(&id, mark);
                 continue;
             }
             if marks.was_whole(&id) {
-                warn!(ente = %id, "redis lost something, nothing is emitted until it is rebuilt");
+                if mark.is_some_and(|mark| mark >= marks.least(&id)) {
+                    info!(ente = %id, "redis runs anew, the last minutes are replayed");
+                } else {
+                    warn!(ente = %id, "redis lost something, nothing is emitted until it is rebuilt");
+                }
                 rebuilds.distrust(&id).await?;
             }
             earliest = earliest.zip(mark).map(|(earliest, mark)| earliest.min(mark.abs()));

@@ -1,11 +1,11 @@
-//! Due work of a service that left the catalogue: nobody can write its messages.
+//! Due work that cannot be decided on: its service left the catalogue, or deciding panics.
 
 use shared::store::Claimed;
 use shared::store::keys::Kind;
 use shared::wire::telling::given_up_unserved;
 use shared::wire::{Outcome, RecipientHash};
 
-/// How long it waits for a catalogue that has the service: long enough to see the error and to mend a rollout
+/// How long it waits for a catalogue that has the service, or a build that can decide: long enough to see the error and to mend a rollout
 /// that lost a folder, short enough that a message does not go out when nobody expects it any more.
 const PATIENCE_MS: i64 = 24 * 3_600_000;
 
@@ -13,7 +13,7 @@ const PATIENCE_MS: i64 = 24 * 3_600_000;
 pub(crate) const NEXT_LOOK_MS: i64 = 60_000;
 
 /// `codice` of a message whose service is not in the catalogue.
-pub(crate) const CODE: &str = "service";
+pub(crate) const SERVICE: &str = "service";
 
 /// What becomes of it.
 #[derive(Debug, PartialEq)]
@@ -29,7 +29,12 @@ pub(crate) enum Stranded {
 }
 
 /// Decides, by how long it has been due.
-pub(crate) fn decide(ente: &str, entry: &Claimed, now_ms: i64, hash: &RecipientHash) -> Stranded {
+pub(crate) fn decide(
+    ente: &str,
+    entry: &Claimed,
+    now_ms: i64,
+    (code, hash): (&str, &RecipientHash),
+) -> Stranded {
     if entry.member.kind != Kind::Message {
         return Stranded::Ends;
     }
@@ -42,7 +47,7 @@ pub(crate) fn decide(ente: &str, entry: &Claimed, now_ms: i64, hash: &RecipientH
     });
     match planned {
         Some((case, planned)) if now_ms - planned.due_ms >= PATIENCE_MS => {
-            let told = given_up_unserved(ente, (case, &entry.member.case, planned), (CODE, hash));
+            let told = given_up_unserved(ente, (case, &entry.member.case, planned), (code, hash));
             Stranded::Fails(Box::new(told))
         }
         _ => Stranded::Waits,
@@ -88,7 +93,7 @@ mod tests {
     }
 
     fn decided(kind: Kind, progress: &str, now_ms: i64) -> Stranded {
-        decide("borgochiaro", &entry(kind, progress), now_ms, &RecipientHash::new("chiave".into()))
+        decide("borgochiaro", &entry(kind, progress), now_ms, (SERVICE, &RecipientHash::new("chiave".into())))
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use entering::{Disagreement, WHOLE_CASE, day_of, disagreements, entered, wai
 pub use following::{Batch, Following, Until};
 pub use lanes::Lanes;
 pub use line::{Became, Entry, Line, Told};
-pub use reading::{Position, ReadError, Reading, barrier};
+pub use reading::{LINE_IN_TIME, Position, ReadError, Reading, barrier};
 pub use record::{Intent, Record, Strand, event_line, intent_line};
 pub use replay::{Counts, Replay, ReplayError};
 pub use schedule::{Mended, gaps, mend};

@@ -148,8 +148,10 @@ impl CaseStore {
         for person in persons {
             call.arg(&person[..]);
         }
-        call.arg(self.least(ente)).arg(STORE.newest());
-        let (now_ms, seen, stored, facts, whole, format): StoredCases = self.redis.run(&call).await?;
+        let mut connection = self.redis.pinned().await?;
+        call.arg(self.least(ente)).arg(&*connection.run()).arg(STORE.newest());
+        let answer = call.invoke_async(&mut connection).await.map_err(StoreError::from_redis)?;
+        let (now_ms, seen, stored, facts, whole, format): StoredCases = answer;
         STORE.check_newest(format)?;
         if whole == 0 {
             self.redis.marks().lost(ente);
@@ -241,8 +243,11 @@ impl CaseStore {
     ) -> Result<Claim, StoreError> {
         let mut call = self.redis.scripts.claim.prepare_invoke();
         call.key(self.redis.ente(ente)).arg(limit).arg(lease_ms).arg(most).arg(self.least(ente));
+        let mut connection = self.redis.pinned().await?;
         call.arg(clock_ms.map_or_else(String::new, |ms| ms.to_string())).arg(STORE.newest());
-        let (now_ms, standard, in_flight, entries, mark): StoredClaim = self.redis.run(&call).await?;
+        call.arg(&*connection.run());
+        let answer = call.invoke_async(&mut connection).await.map_err(StoreError::from_redis)?;
+        let (now_ms, standard, in_flight, entries, mark): StoredClaim = answer;
         STORE.check_newest(u64::try_from(-1 - mark).unwrap_or(0))?;
         if mark < 0 {
             self.redis.marks().lost(ente);

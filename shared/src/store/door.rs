@@ -1,6 +1,7 @@
 //! Opens connections: to one server, to the master that sentinels name, to a cluster.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -29,20 +30,38 @@ const CLUSTER_PAUSES: (u64, u64) = (50, 1_000);
 /// An open connection. Clones share it.
 #[derive(Clone)]
 pub(super) enum Line {
-    /// To one server.
-    Server(MultiplexedConnection),
+    /// To one server: to that process, as long as it lasts.
+    Server(MultiplexedConnection, Arc<str>),
     /// To all nodes of a cluster.
     Cluster(ClusterConnection),
+}
+
+impl Line {
+    /// The run of the server at its end; `?` where that may be any node: a script then asks the one that it is on.
+    pub(super) fn run(&self) -> Arc<str> {
+        match self {
+            Self::Server(_, run) => Arc::clone(run),
+            Self::Cluster(_) => Arc::from("?"),
+        }
+    }
 }
 
 /// Opens a connection as the options say.
 pub(super) async fn open(options: &Options) -> RedisResult<Line> {
     let info = options.url.expose_secret().into_connection_info()?.set_tcp_settings(tcp());
     match &options.place {
-        Place::Single => server(client(options, info)?, options).await.map(Line::Server),
-        Place::Sentinel { .. } => master(options, info).await.map(Line::Server),
+        Place::Single => known(server(client(options, info)?, options).await?).await,
+        Place::Sentinel { .. } => known(master(options, info).await?).await,
         Place::Cluster { nodes } => cluster(options, &info, nodes).await.map(Line::Cluster),
     }
+}
+
+/// Which run of which server it leads to.
+async fn known(mut connection: MultiplexedConnection) -> RedisResult<Line> {
+    let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut connection).await?;
+    let run: Option<String> = info.get("run_id");
+    let run = run.ok_or_else(|| RedisError::from((ErrorKind::Parse, "INFO without run_id")))?;
+    Ok(Line::Server(connection, Arc::from(run)))
 }
 
 /// Finds a dead peer within about 7 s: without user timeout and keepalive a client never leaves a

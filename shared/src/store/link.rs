@@ -101,11 +101,31 @@ impl Link {
         self.standing().opened(opened.unwrap_or_else(|_| Err(silence())))
     }
 
+    /// The connection that is open now, opened if need be.
+    pub(super) async fn pinned(&self) -> RedisResult<Pinned> {
+        let (number, line) = self.line().await?;
+        Ok(Pinned { link: self.clone(), number, line })
+    }
+
     /// Judges the connection by an answer.
     fn judge(&self, number: u64, verdict: Verdict) {
         if self.standing().judge(number, verdict) {
             tracing::warn!(?verdict, "redis connection given up, a new one follows");
         }
+    }
+}
+
+/// One connection of a link, which is not replaced: a command on it that fails says nothing of the next one.
+pub(super) struct Pinned {
+    link: Link,
+    number: u64,
+    line: Line,
+}
+
+impl Pinned {
+    /// The run of the server at its end, as the scripts take it.
+    pub(super) fn run(&self) -> Arc<str> {
+        self.line.run()
     }
 }
 
@@ -216,17 +236,48 @@ fn away() -> RedisError {
 
 impl ConnectionLike for Link {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(async move { self.pinned().await?.req_packed_command(cmd).await })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        Box::pin(async move { self.pinned().await?.req_packed_commands(pipeline, offset, count).await })
+    }
+
+    fn get_db(&self) -> i64 {
+        match &self.standing().line {
+            Some(line) => line.get_db(),
+            None => 0,
+        }
+    }
+}
+
+impl Line {
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Server(line, _) => line.get_db(),
+            Self::Cluster(_) => 0,
+        }
+    }
+}
+
+impl ConnectionLike for Pinned {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         Box::pin(async move {
-            let (number, line) = self.line().await?;
+            let line = &mut self.line;
             // The library's own limit starts when there is room on the connection; this one before.
-            let asked = timeout(self.inner.options.response_timeout, async move {
+            let asked = timeout(self.link.inner.options.response_timeout, async move {
                 match line {
-                    Line::Server(mut line) => line.req_packed_command(cmd).await,
-                    Line::Cluster(mut line) => line.req_packed_command(cmd).await,
+                    Line::Server(line, _) => line.req_packed_command(cmd).await,
+                    Line::Cluster(line) => line.req_packed_command(cmd).await,
                 }
             });
             let answer = asked.await.unwrap_or_else(|_| Err(silence()));
-            self.judge(number, of_answer(&answer));
+            self.link.judge(self.number, of_answer(&answer));
             answer
         })
     }
@@ -238,24 +289,21 @@ impl ConnectionLike for Link {
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
         Box::pin(async move {
-            let (number, line) = self.line().await?;
-            let asked = timeout(self.inner.options.response_timeout, async move {
+            let line = &mut self.line;
+            let asked = timeout(self.link.inner.options.response_timeout, async move {
                 match line {
-                    Line::Server(mut line) => line.req_packed_commands(pipeline, offset, count).await,
-                    Line::Cluster(mut line) => line.req_packed_commands(pipeline, offset, count).await,
+                    Line::Server(line, _) => line.req_packed_commands(pipeline, offset, count).await,
+                    Line::Cluster(line) => line.req_packed_commands(pipeline, offset, count).await,
                 }
             });
             let answer = asked.await.unwrap_or_else(|_| Err(silence()));
-            self.judge(number, of_answers(&answer));
+            self.link.judge(self.number, of_answers(&answer));
             answer
         })
     }
 
     fn get_db(&self) -> i64 {
-        match &self.standing().line {
-            Some(Line::Server(line)) => line.get_db(),
-            Some(Line::Cluster(_)) | None => 0,
-        }
+        self.line.get_db()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use redis::{FromRedisValue, Script, ScriptInvocation};
 
-use super::link::Link;
+use super::link::{Link, Pinned};
 use super::options::Options;
 use super::{Marks, StoreError, door};
 
@@ -38,6 +38,8 @@ pub(super) struct Scripts {
     pub(super) unplaced: Script,
     pub(super) put_back: Script,
     pub(super) orphans: Script,
+    pub(super) standing: Script,
+    pub(super) vouch: Script,
 }
 
 const PRELUDE: &str = include_str!("scripts/prelude.lua");
@@ -84,6 +86,8 @@ impl Scripts {
             unplaced: script(MOVES, include_str!("scripts/unplaced.lua")),
             put_back: script(MOVES, include_str!("scripts/put_back.lua")),
             orphans: script(MOVES, include_str!("scripts/orphans.lua")),
+            standing: script(MOVES, include_str!("scripts/standing.lua")),
+            vouch: script(MOVES, include_str!("scripts/vouch.lua")),
         }
     }
 }
@@ -141,6 +145,12 @@ impl Redis {
     pub(super) async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         let mut connection = self.connection.clone();
         call.invoke_async(&mut connection).await.map_err(StoreError::from_redis)
+    }
+
+    /// The connection that is open now and no other, with the run of the server at its end: what a script is told of
+    /// the server must be true of the one that runs it.
+    pub(super) async fn pinned(&self) -> Result<Pinned, StoreError> {
+        self.connection.pinned().await.map_err(StoreError::from_redis)
     }
 
     /// One command.

@@ -125,7 +125,10 @@ impl Ledger for RedisLedger {
             .arg(millis(intent.lasts));
         let marks = self.redis.marks();
         call.arg(if self.guarded { marks.least(&message.ente).to_string() } else { String::new() });
-        let (verdict, progress, mark): (String, String, i64) = self.redis.run(&call).await?;
+        let mut connection = self.redis.pinned().await?;
+        call.arg(&*connection.run());
+        let answer = call.invoke_async(&mut connection).await.map_err(StoreError::from_redis)?;
+        let (verdict, progress, mark): (String, String, i64) = answer;
         if verdict == "LOST" {
             return Err(StoreError::Lost);
         }

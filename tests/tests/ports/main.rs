@@ -13,6 +13,7 @@ mod rabbitmq_faults;
 mod redis;
 mod releases;
 mod store;
+mod taking_over;
 mod tls;
 mod two_tries;
 

@@ -36,7 +36,7 @@ async fn until<T, F: Future<Output = Result<T, String>>>(what: &str, mut ask: im
 }
 
 /// One command on a connection of its own.
-async fn command(port: u16, words: &[&str]) -> ::redis::RedisResult<Value> {
+pub(crate) async fn command(port: u16, words: &[&str]) -> ::redis::RedisResult<Value> {
     let client = ::redis::Client::open(format!("redis://127.0.0.1:{port}"))?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let mut command = ::redis::cmd(words[0]);
@@ -59,7 +59,7 @@ async fn works(redis: &Redis, what: &str) {
     .await;
 }
 
-async fn pair(solos: &mut Solos) -> (u16, u16) {
+pub(crate) async fn pair(solos: &mut Solos) -> (u16, u16) {
     let master = solos.start("--port", &DURABLE).await.unwrap();
     let its_master = format!("127.0.0.1 {master}");
     let of = [&DURABLE[..], &["--replicaof", &its_master]].concat();

@@ -11,6 +11,7 @@ use shared::store::keys::{Kind, Member, event_key, hex};
 use shared::store::ledger::{Fence, Intent, Ledger, Settled, Settlement};
 use shared::store::progress::RawProgress;
 use shared::store::quota::{QuotaStore, RedisQuota, Wanted};
+use shared::store::rebuild::Rebuilds;
 use shared::store::register::{Compared, Mark, Occupied, Page, Register, Stand, Walk};
 use shared::store::schedule::{Schedule, Waiting};
 use shared::store::{
@@ -78,6 +79,25 @@ pub(crate) async fn contract(redis: &Redis, ente: &str) {
     assert!(!Inspector::new(redis.clone()).servers().await.unwrap().is_empty());
     register(redis, ente).await;
     schedule(redis, ente).await;
+    vouched(redis, ente).await;
+}
+
+/// Guarded work goes on where the store was found whole on this run of the server, and nowhere else.
+async fn vouched(redis: &Redis, ente: &str) {
+    let (cases, rebuilds) = (CaseStore::guarded(redis.clone()), Rebuilds::new(redis.clone()));
+    let claim = async || cases.claim(ente, 1, 1_000, (10, None)).await;
+    assert!(matches!(claim().await, Err(StoreError::Lost)), "nobody has vouched for it yet");
+    let run = rebuilds.run().await.unwrap();
+    let mark_ms = rebuilds.whole(ente, &run).await.unwrap();
+    claim().await.unwrap();
+    let standing = rebuilds.standing(ente).await.unwrap();
+    assert!(standing.is_vouched && standing.mark_ms >= Some(mark_ms), "{standing:?}");
+    let other = redis::cmd("SET").arg(format!("pm:{{{ente}}}:run")).arg("another").to_owned();
+    other.query_async::<()>(&mut redis.connection()).await.unwrap();
+    assert!(matches!(claim().await, Err(StoreError::Lost)), "found whole on another run");
+    rebuilds.distrust(ente).await.unwrap();
+    let standing = rebuilds.standing(ente).await.unwrap();
+    assert!(!standing.is_vouched && standing.mark_ms <= Some(-mark_ms), "{standing:?}");
 }
 
 /// The register of [`CASE`]'s ente: entered in any order, by one process at a time.
@@ -166,7 +186,7 @@ pub(crate) async fn schedule(redis: &Redis, ente: &str) {
 }
 
 /// The case of every ente here.
-const CASE: [u8; 12] = [7; 12];
+pub(crate) const CASE: [u8; 12] = [7; 12];
 
 /// An event that plans two messages, due now; then the same event again. Returns the store's clock.
 pub(crate) async fn commit_two(redis: &Redis, ente: &str) -> Result<i64, StoreError> {
@@ -202,10 +222,9 @@ pub(crate) async fn commit_two(redis: &Redis, ente: &str) -> Result<i64, StoreEr
     Ok(loaded.now_ms)
 }
 
-/// Fence, send, status: each may be said twice.
-pub(crate) async fn send_one(redis: &Redis, ente: &str) {
-    let ledger = RedisLedger::new(redis.clone());
-    let message = MessageRef {
+/// The first emission of a message of [`CASE`].
+pub(crate) fn message(ente: &str, slot: u16) -> MessageRef {
+    MessageRef {
         ente: ente.to_owned(),
         servizio: "s".to_owned(),
         pratica: "p".to_owned(),
@@ -213,10 +232,16 @@ pub(crate) async fn send_one(redis: &Redis, ente: &str) {
         chiave: "k".to_owned(),
         evento: "e".to_owned(),
         caso: hex(&CASE),
-        slot: 1,
+        slot,
         attempt: 1,
         traceparent: None,
-    };
+    }
+}
+
+/// Fence, send, status: each may be said twice.
+pub(crate) async fn send_one(redis: &Redis, ente: &str) {
+    let ledger = RedisLedger::new(redis.clone());
+    let message = message(ente, 1);
     let intent = Intent { token: "try".to_owned(), lasts: Duration::from_mins(1) };
     for _ in 0..2 {
         assert_eq!(ledger.fence(&message, &intent).await.unwrap(), Fence::Go);

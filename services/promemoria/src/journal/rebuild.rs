@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use shared::journal::{Comparison, Counts, Kind, Mended, mend};
+use shared::journal::{Comparison, Counts, Kind, LINE_IN_TIME, Mended, mend};
 use shared::store::inspect::Inspector;
 use shared::store::rebuild::Rebuilds;
 use shared::store::{CaseStore, MemoryBooks};
@@ -24,6 +24,10 @@ async fn rebuild(setup: &Setup, arguments: &Rebuild) -> Result<Report, Failure> 
     let away = |error| connect::redis_away(&error);
     let redis = connect::redis(&setup.settings).await?;
     let ids = enti(setup, arguments.ente.as_ref())?;
+    let rebuilds = Rebuilds::new(redis.clone());
+    let run = rebuilds.run().await.map_err(away)?;
+    // What was taken before has its line by then.
+    tokio::time::sleep(LINE_IN_TIME).await;
     let source = Source::open(setup, arguments.from.as_deref()).await?;
     let counts = source.replay(setup, CaseStore::new(redis.clone()), (&redis, &ids)).await?;
     let inspector = Inspector::new(redis.clone());
@@ -35,7 +39,7 @@ async fn rebuild(setup: &Setup, arguments: &Rebuild) -> Result<Report, Failure> 
     // An archive is older than the streams: a store is whole only after these, which the scheduler sees to.
     if arguments.from.is_none() {
         for id in &ids {
-            Rebuilds::new(redis.clone()).whole(id).await.map_err(away)?;
+            rebuilds.whole(id, &run).await.map_err(away)?;
         }
     }
     Ok(rebuilt(&counts, &mended))

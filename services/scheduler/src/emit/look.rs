@@ -1,5 +1,8 @@
 //! Looking at a case again: its plan brought into line with facts that came by another way, or too late.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
 use shared::broker::Publisher;
 use shared::crash_point;
 use shared::domain::catalogue::Catalogue;
@@ -32,7 +35,9 @@ impl<P: Publisher> Emitter<P> {
     /// none if nothing was.
     pub(super) async fn look(&self, catalogue: &Catalogue, ente: &Ente, entry: &Claimed) -> Option<bool> {
         let persons = entry.case.as_ref().map(|case| case.persons.clone()).unwrap_or_default();
-        match self.taker.look_again(catalogue, ente, (entry.member.case, &persons), None).await {
+        let looked = self.taker.look_again(catalogue, ente, (entry.member.case, &persons), None);
+        // A panic is this case's, and not the end of all emission: its lease brings it back.
+        match AssertUnwindSafe(looked).catch_unwind().await.ok()? {
             Ok(told) => {
                 crash_point!("look-again.committed");
                 Some(match told {

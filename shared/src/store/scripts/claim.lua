@@ -1,6 +1,6 @@
 -- Moves what is due to the in-flight set, with a lease.
 -- ARGV: most entries, lease (ms), most in flight, lowest mark of a whole store (empty: unchecked), the
--- claimer's clock (ms; empty: not compared), the newest format that the claimer reads.
+-- claimer's clock (ms; empty: not compared), the newest format that the claimer reads, the server's run.
 -- Answers {now, STANDARD flag, in flight, entries, mark}; the mark is -1 if the store lost something, and
 -- then nothing is given out; nor if the two clocks are more than 30 s apart, and then the mark is 0; nor if
 -- the store has a newer format F, and then the mark is -1 - F.
@@ -12,7 +12,7 @@ local ours = tonumber(ARGV[5])
 if ours and math.abs(now - ours) > 30000 then return { now, 0, 0, {}, 0 } end
 local entries = {}
 if format() > tonumber(ARGV[6]) then return { now, 0, 0, entries, -1 - format() } end
-if not is_whole(ARGV[4]) then return { now, 0, 0, entries, -1 } end
+if not is_whole(ARGV[4], ARGV[7]) then return { now, 0, 0, entries, -1 } end
 local mark = 0
 if ARGV[4] ~= '' then
   local t = redis.call('TIME')

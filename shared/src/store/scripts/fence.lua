@@ -1,9 +1,9 @@
 -- The point of no return: answers whether this emission, and no other, may send.
 -- ARGV: case, slot, emission, token of the try, how long it may take (ms), lowest mark of a whole store
---   (empty: unchecked).
+--   (empty: unchecked), the server's run.
 -- Answers {verdict, progress, mark}: GO, OVER, ABANDONED, STALE, or LOST if the store lost something.
 local id, slot, emission, token, lasts = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-if not is_whole(ARGV[6]) then return { 'LOST', '', 0 } end
+if not is_whole(ARGV[6], ARGV[7]) then return { 'LOST', '', 0 } end
 local mark = tonumber(redis.call('GET', MARK) or '0')
 local progress = redis.call('HGET', state_key(id), slot) or ''
 local p = split(progress)

@@ -19,11 +19,19 @@ local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000) + CLOCK_OFFSET()
 end
--- The mark: Redis' own clock at the last claim, whatever the tests do to `now_ms`. A store whose mark is
--- lower than `least` lost something; an empty `least` asks for no such check. Answers whether it is whole.
-local MARK = ente .. 'mark'
-local function is_whole(least)
-  return least == '' or tonumber(redis.call('GET', MARK) or '-1') >= tonumber(least)
+-- The mark: Redis' own clock at the last claim, whatever the tests do to `now_ms`. Beside it the run of the server
+-- that the store was found whole on. A store whose mark is lower than `least` lost something. So may one on another
+-- run, because a server that was started again, or took over, need not have the last of what was written: no mark
+-- tells, if that came after the last claim. An empty `least` asks for no such check. Answers whether it is whole.
+local MARK, RUN = ente .. 'mark', ente .. 'run'
+-- This server's run; a caller who is on one connection knows it, and asks with `?` where that may be any node's.
+local function this_run(known)
+  if known ~= '?' then return known end
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+end
+local function is_whole(least, run)
+  if least == '' then return true end
+  return tonumber(redis.call('GET', MARK) or '-1') >= tonumber(least) and redis.call('GET', RUN) == this_run(run)
 end
 -- The format of what is stored, raised by the first commit of a release that writes a newer one. A build that
 -- reads up to `newest` leaves a store of a later one alone.

@@ -125,7 +125,10 @@ async fn poison(ground: Ground) -> anyhow::Result<Seen> {
 
 async fn ends_everyone(ground: &Ground, poison: &Poison) -> anyhow::Result<(f64, Report)> {
     let &Poison { service, point, told, bounds } = poison;
-    let setup = Setup::default().variable("PROMEMORIA_CRASH_POINT", &format!("{point}@caso000000"));
+    // One request at a time: an end is to leave nobody else's in doubt.
+    let setup = Setup::default()
+        .with("IO__CONCURRENCY", "1")
+        .variable("PROMEMORIA_CRASH_POINT", &format!("{point}@caso000000"));
     let mut trial = Trial::start(ground, setup).await?;
     trial.publish(1 + NEIGHBOURS).await?;
     for end in 1..=3 {
