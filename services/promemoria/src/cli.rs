@@ -68,6 +68,8 @@ pub(crate) enum Command {
     Journal(Journal),
     /// Look for what is wrong with RabbitMQ, Redis, IO's keys and the settings, and say how to mend it.
     Doctor,
+    /// Do nothing until asked to stop: for a pod that operators run their commands in.
+    Idle,
     /// Write the generated pages of the documentation, or check them.
     Docs(Docs),
     /// Print the completions of a shell.
@@ -138,7 +140,7 @@ pub(crate) struct CaseShow {
     /// One recipient's share of a list event too: `data.destinatario` of its outcomes.
     #[arg(long, value_name = "HASH")]
     pub(crate) destinatario: Option<String>,
-    /// Read the history from an archive in place of the streams.
+    /// Read the history from an archive in place of the streams; `-` is standard input.
     #[arg(long, value_name = "FILE", conflicts_with = "no_journal")]
     pub(crate) from: Option<PathBuf>,
     /// Only how the case stands: the journal is read from its beginning, which takes a while.
@@ -238,7 +240,7 @@ pub(crate) struct Audit {
     /// Ente. Default: every ente.
     #[arg(long, value_name = "ENTE")]
     pub(crate) ente: Option<String>,
-    /// Read an archive in place of the streams.
+    /// Read an archive in place of the streams; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
 }
@@ -248,8 +250,8 @@ pub(crate) struct Rebuild {
     /// Ente. Default: every ente.
     #[arg(long, value_name = "ENTE")]
     pub(crate) ente: Option<String>,
-    /// Read an archive in place of the streams; the schedulers must be stopped, and read the streams when
-    /// they start.
+    /// Read an archive in place of the streams, `-` from standard input; the schedulers must be stopped, and
+    /// read the streams when they start.
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
     /// Change nothing: say what is missing, extra, shifted or elsewhere; exit 1 if anything is.
@@ -265,7 +267,7 @@ pub(crate) enum Journal {
 
 #[derive(Debug, Args)]
 pub(crate) struct JournalExport {
-    /// The file; it must not exist yet.
+    /// The file; it must not exist yet. `-` is standard output.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }

@@ -1,5 +1,6 @@
 //! The journal: `journal export`, `rebuild` and `audit`.
 
+mod archive;
 mod audit;
 mod export;
 mod progress;

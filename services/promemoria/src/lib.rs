@@ -11,6 +11,7 @@ mod connect;
 mod dead;
 mod docs;
 mod doctor;
+mod idle;
 mod in_doubt;
 mod instant;
 mod journal;
@@ -56,8 +57,9 @@ async fn dispatch(cli: &Cli) -> Result<Report, Failure> {
         Command::InDoubt(action) => in_doubt::run(&setup()?, action).await,
         Command::Audit(arguments) => journal::audit(&setup()?, arguments).await,
         Command::Rebuild(arguments) => journal::rebuild(&setup()?, arguments).await,
-        Command::Journal(Journal::Export(arguments)) => journal::export(&setup()?, arguments).await,
+        Command::Journal(Journal::Export(arguments)) => journal::export(&setup()?, arguments, cli.json).await,
         Command::Doctor => doctor::run(config).await,
+        Command::Idle => idle::run().await,
         Command::Docs(arguments) => docs::run(&setup::catalogue(config)?, arguments),
         Command::Completions { shell } => Ok(cli::completions(*shell)),
     }

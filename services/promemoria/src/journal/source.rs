@@ -1,7 +1,6 @@
 //! Where a command reads the journal from: the streams up to now, or an archive.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use shared::journal::{Counts, Lanes, Line, ReadError, Reading, Replay, barrier};
 use shared::service;
 use shared::store::{Books, Redis};
 
+use super::archive;
 use super::progress::Progress;
 use super::replay_failed;
 use crate::connect;
@@ -27,12 +27,11 @@ pub(crate) struct Source {
 
 impl Source {
     /// Opens an archive, or the streams up to what was confirmed by now.
-    pub(crate) async fn open(setup: &Setup, archive: Option<&Path>) -> Result<Self, Failure> {
-        let reading = match archive {
+    pub(crate) async fn open(setup: &Setup, from: Option<&Path>) -> Result<Self, Failure> {
+        let reading = match from {
             Some(path) => {
                 let failed = |error| Failure::fault(format!("--from: {}: {error}", path.display()));
-                let file = File::open(path).map_err(failed)?;
-                let bytes = file.metadata().map_err(failed)?.len();
+                let (file, bytes) = archive::open(path).map_err(failed)?;
                 Reading::archive(BufReader::new(file), bytes)
             }
             None => streams(setup).await?,

@@ -1,6 +1,8 @@
 //! `rebuild`, `journal export`, `audit`.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use shared::broker::Publisher as _;
@@ -8,6 +10,7 @@ use shared::clock::Clock;
 use shared::domain::event::CaseEvent;
 use shared::journal::event_line;
 use shared::service;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::store::rent;
 use crate::trial::{CANARY, ENTE, TEXT, Trial, command, write_settings};
@@ -43,6 +46,13 @@ pub(crate) async fn the_journal_is_counted_kept_and_put_back(trial: &Trial) {
     assert_eq!(json(&["journal", "export", file]).await, (json!({ "lines": 1 }), 0));
     assert_eq!(std::fs::metadata(&archive).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(json(&["journal", "export", file]).await.1, 1, "an archive is never overwritten");
+    let kept = std::fs::read(&archive).unwrap();
+    assert_eq!(piped(&config, &["journal", "export", "-"], &[]).await, (kept.clone(), Some(0)));
+    assert_eq!(json(&["journal", "export", "-"]).await, (Value::Null, 2), "JSON would be among the lines");
+    let (found, code) = piped(&config, &["audit", "--from", "-", "--json"], &kept).await;
+    let found: Value = serde_json::from_slice(&found).unwrap();
+    assert_eq!((&found["enti"][ENTE]["journal"]["accepted"], code), (&json!(3), Some(1)), "{found}");
+
     let (rebuilt, code) = json(&["rebuild", "--from", file]).await;
     assert_eq!((&rebuilt["enti"][ENTE]["events"], code), (&json!(1), 0));
 
@@ -54,6 +64,19 @@ pub(crate) async fn the_journal_is_counted_kept_and_put_back(trial: &Trial) {
     }
     let (again, code) = json(&["rebuild"]).await;
     assert_eq!((&again["enti"][ENTE]["events"], code), (&json!(0), 0));
+}
+
+/// What a process of its own says, given this on its standard input, and how it ends.
+async fn piped(config: &Path, words: &[&str], input: &[u8]) -> (Vec<u8>, Option<i32>) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_promemoria"));
+    command.arg("--config").arg(config).args(words);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input).await.unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().await.unwrap();
+    (output.stdout, output.status.code())
 }
 
 /// The line that the scheduler writes of a notice of rent.
