@@ -89,6 +89,10 @@ impl Role {
     }
 }
 
+/// The user with which KEDA asks the management API how much waits. Its tag lets it read counts; no permission
+/// lets it touch an exchange or a queue.
+pub const COUNTS_USER: &str = "promemoria-keda";
+
 /// A pattern that no name matches: every exchange and queue has one.
 const NOTHING: &str = "^$";
 
@@ -108,8 +112,11 @@ impl Topology {
 /// The definitions of the fleet's users, for one virtual host. They have no password yet: nobody can sign
 /// in until an administrator sets one.
 pub(super) fn fleet(vhost: &str) -> [Value; 2] {
-    let users: Value = Role::ALL.into_iter().map(|role| user(role.user())).collect();
-    let permissions: Value = Role::ALL.into_iter().map(|role| role.permission(vhost)).collect();
+    let users = Role::ALL.into_iter().map(|role| user(role.user(), &[]));
+    let users: Value = users.chain([user(COUNTS_USER, &["monitoring"])]).collect();
+    let counts = permission(COUNTS_USER, vhost, NOTHING, NOTHING, NOTHING);
+    let permissions: Value =
+        Role::ALL.into_iter().map(|role| role.permission(vhost)).chain([counts]).collect();
     [users, permissions]
 }
 
@@ -128,7 +135,7 @@ pub fn integrator(ente: &str, vhost: &str) -> Value {
     let reads = format!(r"^(ente\.{ente}\..*|{})$", escaped(OUTCOMES));
     let keys = format!(r"^{ente}\.");
     json!({
-        "users": [user(&publisher), user(&listener)],
+        "users": [user(&publisher, &[]), user(&listener, &[])],
         "permissions": [
             permission(&publisher, vhost, NOTHING, &exactly(&[EVENTS]), NOTHING),
             permission(&listener, vhost, &own, &own, &reads),
@@ -140,11 +147,11 @@ pub fn integrator(ente: &str, vhost: &str) -> Value {
     })
 }
 
-fn user(name: &str) -> Value {
+fn user(name: &str, tags: &[&str]) -> Value {
     // An empty hash matches no password.
     json!({
         "name": name, "password_hash": "", "hashing_algorithm": "rabbit_password_hashing_sha256",
-        "tags": [], "limits": {},
+        "tags": tags, "limits": {},
     })
 }
 
@@ -180,6 +187,17 @@ mod tests {
             assert_eq!(Role::of_process(role.process()), Some(role));
         }
         assert_eq!(exactly(&["a.b", "c"]), r"^(a\.b|c)$");
+    }
+
+    #[test]
+    fn who_counts_may_touch_nothing() {
+        let [users, permissions] = fleet("/");
+        let counts = users.as_array().unwrap().iter().find(|user| user["name"] == COUNTS_USER).unwrap();
+        assert_eq!(counts["tags"], json!(["monitoring"]));
+        let may = permissions.as_array().unwrap().iter().find(|may| may["user"] == COUNTS_USER).unwrap();
+        for word in ["configure", "write", "read"] {
+            assert_eq!(may[word], NOTHING, "{word}");
+        }
     }
 
     #[test]
