@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Writes the two lists of the catalogue's files that Kubernetes needs, or checks that they are up to date.
+# Writes the lists of the catalogue's files that Kubernetes needs, or checks that they are up to date.
 #
 #   k8s/catalogue.sh --write | --check
 #
 # shared/kustomization.yaml       one ConfigMap a service and one for what they share: kustomize reads only
 #                                 files below a kustomization's own folder, and knows no patterns
 # k8s/base/catalogue-volume.yaml  puts them together again as one folder tree: a ConfigMap has no folders
+# k8s/components/operator/catalogue-volume.yaml   the same for the operators' pod
 #
 # Several ConfigMaps, because `kubectl apply` keeps a copy of each in an annotation of at most 256 KiB.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+readonly VOLUMES="k8s/base/catalogue-volume.yaml k8s/components/operator/catalogue-volume.yaml"
 readonly HEAD="# Written by k8s/catalogue.sh --write."
 
 # Files of one ConfigMap, relative to shared/catalogue.
@@ -61,13 +63,16 @@ volume() {
 case "${1:-}" in
 --write)
     generator >shared/kustomization.yaml
-    volume >k8s/base/catalogue-volume.yaml
+    for file in $VOLUMES; do volume >"$file"; done
     ;;
 --check)
-    diff <(generator) shared/kustomization.yaml && diff <(volume) k8s/base/catalogue-volume.yaml || {
+    old=0
+    diff <(generator) shared/kustomization.yaml || old=1
+    for file in $VOLUMES; do diff <(volume) "$file" || old=1; done
+    if [[ $old -ne 0 ]]; then
         echo "the catalogue's files changed: run k8s/catalogue.sh --write" >&2
         exit 1
-    }
+    fi
     ;;
 *)
     sed -n '2,4p' "$0" >&2

@@ -1,4 +1,4 @@
-"""What can be said of a `kubectl` command without a cluster: k8s/base makes what it names, and kubectl reads it."""
+"""What can be said of a `kubectl` command without a cluster: our manifests make what it names, and kubectl reads it."""
 
 import json
 import os
@@ -11,9 +11,10 @@ import tempfile
 from stage import ROOT, free_port
 
 
-def base():
-    """The text of every manifest of k8s/base."""
-    return "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "k8s/base").glob("*.yaml")))
+def manifests():
+    """The text of every manifest of k8s/base and of the components."""
+    files = sorted([*(ROOT / "k8s/base").glob("*.yaml"), *(ROOT / "k8s/components").glob("*/*.yaml")])
+    return "\n".join(path.read_text(encoding="utf-8") for path in files)
 
 
 def made(text):
@@ -40,8 +41,8 @@ def named(command):
 
 def faults(command):
     """What a command names and nobody makes; also a command that names no namespace."""
-    there, found = made(base()), list(named(command))
-    wrong = [f"k8s/base has no {kind} {name}" for kind, name in found if name not in there[kind]]
+    there, found = made(manifests()), list(named(command))
+    wrong = [f"k8s has no {kind} {name}" for kind, name in found if name not in there[kind]]
     wrong += [] if any(kind == "namespace" for kind, _ in found) else ["no namespace: -n is missing"]
     return wrong + misread(command)
 

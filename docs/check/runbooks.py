@@ -7,7 +7,7 @@ distinct command once, as it is written, in a shell that knows its names: those 
 All that they say is kept in target/runbooks.txt.
 
 A command is good if it ends with 0 and says something. Some say by 1 that they found something (docs/cli.md). What
-needs a cluster or leaves this machine is not tried; of kubectl, what it names is held against k8s/base. One line a
+needs a cluster or leaves this machine is not tried; of kubectl, what it names is held against k8s. One line a
 command; exit code 1 if one failed.
 
     docs/check/runbooks.py
@@ -123,7 +123,7 @@ def filled(text, fills):
 def untried(text):
     """Why a command cannot be tried here; nothing if it can."""
     if text.startswith("kubectl "):
-        return "needs a cluster; k8s/base makes what it names"
+        return "needs a cluster; k8s makes what it names"
     if outside := re.search(r"https?://(?!HOST\b)([^/\s]+)", text):
         return f"{outside[1]} is out of this machine"
     return None

@@ -1,9 +1,11 @@
 """Manifests that have their source elsewhere: written with --write, compared with --check.
 
-The alert rules stay plain Prometheus files and the topology stays RabbitMQ's definitions: who has no operator uses
-those. The operators' kinds are made from them.
+The alert rules stay plain Prometheus files, topology and users stay RabbitMQ's definitions: who has no operator uses
+those. The operators' kinds are made from them. An overlay that has a file `enti-users.yaml` gets the two users of
+each of its enti in it.
 """
 
+import json
 import sys
 
 import yaml
@@ -13,6 +15,8 @@ from project import ROOT, load, report, tracked
 RULES = "k8s/components/monitoring/rules.yaml"
 TOPOLOGY = "k8s/components/rabbitmq-topology/topology.yaml"
 DEFINITIONS = "deploy/rabbitmq/definitions.json"
+# The definitions of an ente's two users, with ENTE in the place of its id.
+INTEGRATOR = "deploy/rabbitmq/integrator.json"
 HEAD = "# Written by `make k8s-write` from {source}.\n"
 # The RabbitmqCluster that the operator looks after.
 CLUSTER = {"name": "rabbitmq", "namespace": "rabbitmq"}
@@ -42,19 +46,37 @@ def topology():
     made = [exchange(each) for each in found["exchanges"]] + [queue(each) for each in found["queues"]]
     made += [binding(each) for each in found["bindings"]]
     made += [policy(each) for each in found.get("policies", [])]
-    made += [user(each) for each in found.get("users", [])]
+    return made + access(found)
+
+
+def access(found):
+    """Users and what they may do."""
+    made = [user(each) for each in found.get("users", [])]
     made += [permission(each) for each in found.get("permissions", [])]
-    made += [topic_permission(each) for each in found.get("topic_permissions", [])]
+    return made + [topic_permission(each) for each in found.get("topic_permissions", [])]
+
+
+def enti_users():
+    """By file, the users of the enti of each overlay that makes them so."""
+    text = (ROOT / INTEGRATOR).read_text(encoding="utf-8")
+    made = {}
+    for file in tracked("k8s/overlays/*/enti-users.yaml"):
+        enti = sorted(path.stem for path in (ROOT / file).parent.glob("enti/*.toml"))
+        made[file] = [each for ente in enti for each in access(json.loads(text.replace("ENTE", ente)))]
     return made
 
 
+def allowed(name):
+    """A name, made of what Kubernetes allows."""
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
+
+
 def resource(kind, name, spec):
-    """A resource; its name is made of what Kubernetes allows."""
-    allowed = "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")
+    """A resource."""
     return {
         "apiVersion": "rabbitmq.com/v1beta1",
         "kind": kind,
-        "metadata": {"name": allowed},
+        "metadata": {"name": allowed(name)},
         "spec": {**spec, "rabbitmqClusterReference": CLUSTER},
     }
 
@@ -94,25 +116,23 @@ def policy(given):
 
 
 def user(given):
-    """A user; name and password are in a Secret of the RabbitMQ namespace, never here."""
+    """A user; name and password are in a Secret beside the User, in the fleet's namespace, never here."""
     tags = given.get("tags") or []
     tags = [tag for tag in (tags.split(",") if isinstance(tags, str) else tags) if tag]
-    secret = {"name": f"rabbitmq-user-{given['name']}"}
+    secret = {"name": f"rabbitmq-user-{allowed(given['name'])}"}
     return resource("User", given["name"], {"tags": tags, "importCredentialsSecret": secret})
 
 
 def permission(given):
     """What a user may do."""
-    allowed = {key: given[key] for key in ("configure", "write", "read")}
-    return resource("Permission", f"{given['user']}", {**whose(given), "permissions": allowed})
+    may = {key: given[key] for key in ("configure", "write", "read")}
+    return resource("Permission", given["user"], {**whose(given), "permissions": may})
 
 
 def topic_permission(given):
     """Which routing keys a user may use on an exchange."""
-    allowed = {key: given[key] for key in ("exchange", "write", "read")}
-    allowed = {"exchange": allowed["exchange"], "write": allowed["write"], "read": allowed["read"]}
-    name = f"{given['user']}-{given['exchange']}"
-    return resource("TopicPermission", name, {**whose(given), "permissions": allowed})
+    may = {key: given[key] for key in ("exchange", "write", "read")}
+    return resource("TopicPermission", f"{given['user']}-{given['exchange']}", {**whose(given), "permissions": may})
 
 
 def whose(given):
@@ -130,6 +150,7 @@ def main():
     files = {
         RULES: text("deploy/prometheus/rules", prometheus_rule()),
         TOPOLOGY: text(DEFINITIONS, topology()),
+        **{file: text(INTEGRATOR, made) for file, made in enti_users().items()},
     }
     faults = []
     for path, wanted in files.items():

@@ -2,68 +2,56 @@
 
 import re
 
+import given
+import manual
+import overlay
+from objects import made_of, of_kind, pod_of, pods, sources, takes
 from project import OVERLAYS, ROOT, load, name_of, rendered, report
 
 SERVICES = {"scheduler", "renderer", "dispatcher"}
-# Given by whoever runs the fleet, where an overlay does not make them.
-GIVEN = {f"promemoria-{name}" for name in (*SERVICES, "io-keys", "keda")} | {"promemoria"}
-
-
-def of_kind(documents, *kinds):
-    """The documents of these kinds."""
-    return [document for document in documents if document["kind"] in kinds]
-
-
-def fits(selector, labels):
-    """Whether a selector of plain labels takes an object with these labels."""
-    return selector.items() <= labels.items()
-
-
-def pods(documents):
-    """Deployments by the labels of their pods."""
-    return [(each, each["spec"]["template"]["metadata"]["labels"]) for each in of_kind(documents, "Deployment")]
 
 
 def selectors(documents):
     """Every selector of labels that must take some pod, and who has it."""
     for each in of_kind(documents, "Deployment", "PodDisruptionBudget", "PodMonitor"):
-        yield each, each["spec"]["selector"]["matchLabels"]
-    for each in of_kind(documents, "Service"):
         yield each, each["spec"]["selector"]
+    for each in of_kind(documents, "Service"):
+        yield each, {"matchLabels": each["spec"]["selector"]}
     for each in of_kind(documents, "NetworkPolicy"):
-        yield each, each["spec"]["podSelector"].get("matchLabels", {})
+        yield each, each["spec"]["podSelector"]
     for each in of_kind(documents, "Deployment"):
-        for spread in each["spec"]["template"]["spec"].get("topologySpreadConstraints", []):
-            yield each, spread["labelSelector"]["matchLabels"]
+        for spread in pod_of(each).get("topologySpreadConstraints", []):
+            yield each, spread["labelSelector"]
 
 
 def stray_selectors(documents):
     """Selectors that take no pod, and Deployments that do not take their own."""
     faults = []
     for owner, selector in selectors(documents):
-        if not any(fits(selector, labels) for _, labels in pods(documents)):
+        if not any(takes(selector, labels) for _, labels in pods(documents)):
             faults.append(f"{name_of(owner)}: its selector takes no pod")
     for deployment, labels in pods(documents):
-        own = deployment["spec"]["selector"]["matchLabels"]
-        if not fits(own, labels):
+        own = deployment["spec"]["selector"]
+        if not takes(own, labels):
             faults.append(f"{name_of(deployment)}: its selector does not take its own pods")
-        others = [name_of(other) for other, theirs in pods(documents) if other is not deployment and fits(own, theirs)]
+        others = [name_of(other) for other, theirs in pods(documents) if other is not deployment and takes(own, theirs)]
         faults += [f"{name_of(deployment)}: its selector takes pods of {other}" for other in others]
     return faults
 
 
 def missing_sources(documents):
     """ConfigMaps, Secrets, keys and accounts that pods name and nobody gives."""
-    made = {(each["kind"], each["metadata"]["name"]): each for each in documents}
+    made = made_of(documents)
     faults = []
     for deployment, _ in pods(documents):
-        spec = deployment["spec"]["template"]["spec"]
+        spec = pod_of(deployment)
         account = spec.get("serviceAccountName")
         if account and ("ServiceAccount", account) not in made:
             faults.append(f"{name_of(deployment)}: no ServiceAccount {account}")
         for kind, name, keys in sources(spec):
             found = made.get((kind, name))
-            if found is None and not (kind == "Secret" and name in GIVEN):
+            # Secrets are often given from outside: given.py has those.
+            if found is None and kind != "Secret":
                 faults.append(f"{name_of(deployment)}: no {kind} {name}")
             for key in keys:
                 if found is not None and key not in found.get("data", {}):
@@ -74,24 +62,11 @@ def missing_sources(documents):
     return faults
 
 
-def sources(spec):
-    """Kind, name and keys of what the volumes of a pod are filled from. kustomize has suffixed the names."""
-    for volume in spec.get("volumes", []):
-        plain = [volume] + volume.get("projected", {}).get("sources", [])
-        for each in plain:
-            if "configMap" in each:
-                items = each["configMap"].get("items", [])
-                yield "ConfigMap", each["configMap"]["name"], [item["key"] for item in items]
-            if "secret" in each:
-                given = each["secret"]
-                yield "Secret", given.get("secretName") or given["name"], []
-
-
 def unsafe_pods(documents):
     """Pods that Pod Security `restricted` or our own rules refuse."""
     faults = []
     for deployment, _ in pods(documents):
-        spec = deployment["spec"]["template"]["spec"]
+        spec = pod_of(deployment)
         context = spec.get("securityContext", {})
         wanted = {
             "runAsNonRoot": context.get("runAsNonRoot") is True,
@@ -106,7 +81,8 @@ def unsafe_pods(documents):
                 "allowPrivilegeEscalation": own.get("allowPrivilegeEscalation") is False,
                 "capabilities": own.get("capabilities", {}).get("drop") == ["ALL"],
                 "memory limit": "memory" in container.get("resources", {}).get("limits", {}),
-                "readinessProbe": "readinessProbe" in container,
+                # Who listens to nobody is always ready.
+                "readinessProbe": "readinessProbe" in container or not container.get("ports"),
             }
         faults += [f"{name_of(deployment)}: {what}" for what, holds in wanted.items() if not holds]
     return faults
@@ -115,25 +91,37 @@ def unsafe_pods(documents):
 def unfit_services(documents):
     """What the three services have that others need not: probes, budget, a grace above their own."""
     faults = []
-    budgets = [each["spec"]["selector"]["matchLabels"] for each in of_kind(documents, "PodDisruptionBudget")]
+    budgets = [each["spec"]["selector"] for each in of_kind(documents, "PodDisruptionBudget")]
     grace = seconds(re.search(r'^grace = "(\d+s)"', read_settings(), re.M)[1])
     for deployment, labels in pods(documents):
-        if labels.get("app.kubernetes.io/name") != "promemoria":
+        if labels.get("app.kubernetes.io/component") not in SERVICES:
             continue
-        spec = deployment["spec"]["template"]["spec"]
+        spec = pod_of(deployment)
         container = spec["containers"][0]
         wanted = {
             # The last confirms and acks come after the grace: up to 5 s, and a margin.
             "grace above shutdown.grace": spec["terminationGracePeriodSeconds"] >= grace + 10,
             "three probes": {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(),
             "readOnlyRootFilesystem": container["securityContext"].get("readOnlyRootFilesystem") is True,
-            "a disruption budget": sum(fits(budget, labels) for budget in budgets) == 1,
+            "a disruption budget": sum(takes(budget, labels) for budget in budgets) == 1,
             "no secret in the environment": not any("secretKeyRef" in str(each) for each in container.get("env", [])),
             "port metrics": [port["name"] for port in container["ports"]] == ["metrics"],
         }
         faults += [f"{name_of(deployment)}: {what}" for what, holds in wanted.items() if not holds]
     found = {each["metadata"]["name"] for each in of_kind(documents, "Deployment")}
     return faults + [f"no Deployment {name}" for name in SERVICES - found]
+
+
+def unfit_versions(documents):
+    """Pods of the fleet whose label says another release than their image."""
+    faults = []
+    for deployment, labels in pods(documents):
+        tag = pod_of(deployment)["containers"][0]["image"].rpartition(":")[2]
+        for owner in (labels, deployment["metadata"]["labels"]):
+            said = owner.get("app.kubernetes.io/version")
+            if labels.get("app.kubernetes.io/name") == "promemoria" and said != tag:
+                faults.append(f"{name_of(deployment)}: the label of the version is {said}, the image's tag {tag}")
+    return faults
 
 
 def read_settings():
@@ -200,7 +188,11 @@ def strangers(documents):
     return faults
 
 
-CHECKS = (stray_selectors, missing_sources, unsafe_pods, unfit_services, unfit_scaling, strangers)
+CHECKS = (
+    *(stray_selectors, missing_sources, unsafe_pods, unfit_services, unfit_versions),
+    *(unfit_scaling, strangers),
+    *(given.ungiven, manual.unfit, overlay.inline_keys),
+)
 
 
 def faults_of(documents):
@@ -209,4 +201,5 @@ def faults_of(documents):
 
 
 if __name__ == "__main__":
-    report([f"{overlay}: {fault}" for overlay in OVERLAYS for fault in faults_of(rendered(overlay))])
+    found = {name: faults_of(rendered(name)) + overlay.unused_files(f"k8s/overlays/{name}") for name in OVERLAYS}
+    report([f"{name}: {fault}" for name, faults in found.items() for fault in faults])

@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-OVERLAYS = ("dev", "staging", "production")
+# Ours, and whatever others put beside them.
+OVERLAYS = tuple(sorted(file.parent.name for file in ROOT.glob("k8s/overlays/*/kustomization.yaml")))
 VENV = Path(sys.prefix) / "bin"
 # Rendered once in each run; the checks share it.
 RENDERED = ROOT / "target/k8s-check/rendered"
@@ -22,14 +23,18 @@ def load(path):
 
 
 def render(overlay):
-    """What `kubectl apply -k` of an overlay would send, written to RENDERED too."""
-    command = [VENV / "kubectl", "kustomize", ROOT / "k8s/overlays" / overlay]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"overlay {overlay}: {done.stderr.strip()}")
+    """Writes what `kubectl apply -k` of an overlay would send to RENDERED."""
+    text = kustomized(ROOT / "k8s/overlays" / overlay)
     RENDERED.mkdir(parents=True, exist_ok=True)
-    (RENDERED / f"{overlay}.yaml").write_text(done.stdout, encoding="utf-8")
-    return parse(done.stdout)
+    (RENDERED / f"{overlay}.yaml").write_text(text, encoding="utf-8")
+
+
+def kustomized(folder):
+    """What `kubectl apply -k` of a folder would send."""
+    done = subprocess.run([VENV / "kubectl", "kustomize", folder], capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{folder}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def rendered(overlay):

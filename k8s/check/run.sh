@@ -7,8 +7,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
-# Kubernetes whose schemas count; the manifests use nothing older than 1.31 lacks.
-readonly VERSION=1.37
+# The newest Kubernetes that has schemas here, and the oldest that the manual promises.
+readonly VERSIONS=(1.37 1.31)
 readonly BIN=target/k8s-check/venv/bin RENDERED=target/k8s-check/rendered
 export PYTHONDONTWRITEBYTECODE=1
 
@@ -27,11 +27,11 @@ seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { print b - a }'; }
 
 python() { "$BIN/python" "k8s/check/$1.py" "${@:2}"; }
 
-built_in() { # every built-in kind, unknown fields refused
-    local overlay
-    for overlay in "$RENDERED"/*.yaml; do
+built_in() { # VERSION: every built-in kind, unknown fields refused
+    local file
+    for file in "$RENDERED"/*.yaml k8s/examples/*.yaml; do
         # Kinds that Kubernetes does not know are only warned of: schemas.py has those.
-        "$BIN/kubernetes-validate" --kubernetes-version "$VERSION" --strict --quiet "$overlay" || return 1
+        "$BIN/kubernetes-validate" --kubernetes-version "$1" --strict --quiet "$file" || return 1
     done
 }
 
@@ -58,12 +58,16 @@ k8s/check/tools.sh || exit 1
 step "the catalogue's ConfigMaps are up to date" k8s/catalogue.sh --check
 step "generated manifests are up to date" python generated --check
 step "overlays render" python project
-step "built-in kinds, Kubernetes $VERSION" built_in
-step "operators' kinds" python schemas
+for version in "${VERSIONS[@]}"; do
+    step "built-in kinds, Kubernetes $version" built_in "$version"
+done
+step "operators' kinds, by ${K8S_CRDS:-our own schemas}" python schemas
 step "the parts fit one another" python manifests
+step "the manual's own steps" python walk
 step "YAML style" yaml_style
 step "Dockerfiles" dockerfiles
 step "misconfigurations" misconfiguration "$RENDERED"
+step "misconfigurations of the examples" misconfiguration k8s/examples
 step "rules" promtool check rules --lint=all --lint-fatal deploy/prometheus/rules/*.yml
 step "rules, unit tests" promtool test rules deploy/prometheus/tests/*.yml
 step "scrape configuration" promtool check config --lint=all --lint-fatal deploy/prometheus/prometheus.yml
@@ -73,7 +77,9 @@ step "alerts have tests and runbooks" python alerts
 step "dashboards" python dashboards
 step "expressions: metrics and labels exist" python expressions
 step "the services build" binaries
+step "the program takes every pod's settings" python settings
 step "what the services really export" python scrape
 step "the checks find planted faults" python selftest
+step "the checks of the manual and of settings do" python selftest_given
 [[ $failed -eq 0 ]] || echo "k8s-check: faults found" >&2
 exit "$failed"

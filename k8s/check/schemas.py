@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from project import OVERLAYS, ROOT, environment, name_of, rendered, report
+from project import OVERLAYS, ROOT, environment, name_of, parse, rendered, report, tracked
 
 OWN = ROOT / "k8s/check/schemas"
 # Groups that Kubernetes itself serves: kubernetes-validate knows their kinds.
@@ -87,6 +87,9 @@ def main():
     for overlay in OVERLAYS:
         foreign = [document for document in rendered(overlay) if not is_built_in(document)]
         faults += [f"{overlay}: {fault}" for each in foreign for fault in faults_of(each, schemas)]
+    for file in tracked("k8s/examples/*.yaml"):
+        foreign = [each for each in parse((ROOT / file).read_text(encoding="utf-8")) if not is_built_in(each)]
+        faults += [f"{file}: {fault}" for each in foreign for fault in faults_of(each, schemas)]
     report(faults)
 
 

@@ -11,6 +11,8 @@ import manifests
 import schemas
 from project import load, parse, rendered
 
+PRODUCTION = rendered("production")
+
 
 def first(documents, kind, name=None):
     """The first document of a kind, and of a name if one is given."""
@@ -23,16 +25,20 @@ def pod(documents, name):
     return first(documents, "Deployment", name)["spec"]["template"]["spec"]
 
 
-class Manifests(unittest.TestCase):
-    """Faults planted in the rendered production overlay."""
+class Planted(unittest.TestCase):
+    """A copy of the rendered production overlay, to plant a fault in."""
 
     def setUp(self):
-        self.documents = copy.deepcopy(rendered("production"))
+        self.documents = copy.deepcopy(PRODUCTION)
 
     def finds(self, part):
         """Some fault says this."""
         faults = manifests.faults_of(self.documents)
         self.assertTrue(any(part in fault for fault in faults), faults)
+
+
+class Manifests(Planted):
+    """Faults planted in how the parts fit."""
 
     def test_the_overlay_as_it_is_has_no_fault(self):
         self.assertEqual(manifests.faults_of(self.documents), [])
@@ -42,14 +48,14 @@ class Manifests(unittest.TestCase):
         self.finds("takes no pod")
 
     def test_a_policy_that_takes_no_pod(self):
-        policy = first(self.documents, "NetworkPolicy", "dispatcher")
-        policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] = "dispacher"
-        self.finds("NetworkPolicy dispatcher")
+        policy = first(self.documents, "NetworkPolicy", "io")
+        policy["spec"]["podSelector"]["matchExpressions"][0]["values"] = ["dispacher"]
+        self.finds("NetworkPolicy io: its selector takes no pod")
 
     def test_a_secret_that_nobody_gives(self):
         volumes = pod(self.documents, "renderer")["volumes"]
         next(each for each in volumes if each["name"] == "io-keys")["secret"]["secretName"] = "other"
-        self.finds("no Secret other")
+        self.finds("nobody gives the Secret other")
 
     def test_a_catalogue_file_that_is_not_in_its_map(self):
         volumes = pod(self.documents, "renderer")["volumes"]
@@ -91,6 +97,11 @@ class Manifests(unittest.TestCase):
         given = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "promemoria", "key": "k"}}}
         pod(self.documents, "renderer")["containers"][0].setdefault("env", []).append(given)
         self.finds("no secret in the environment")
+
+    def test_a_tag_without_its_label(self):
+        container = pod(self.documents, "operator")["containers"][0]
+        container["image"] = container["image"].replace("0.1.0", "0.2.0")
+        self.finds("Deployment operator: the label of the version is 0.1.0, the image's tag 0.2.0")
 
     def test_something_outside_the_namespace(self):
         first(self.documents, "PodMonitor")["metadata"]["namespace"] = "default"
