@@ -1,6 +1,6 @@
 //! RabbitMQ: reachable, its queues there, somebody consuming, nothing lost or given up.
 
-use shared::broker::rabbitmq::{Compared, Depth};
+use shared::broker::rabbitmq::{Compared, Depth, Seen};
 use shared::broker::{BrokerError, topology};
 use shared::settings::Settings;
 
@@ -16,8 +16,8 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     };
     let mut findings = vec![Finding::good("rabbitmq", "answers, and takes the user")];
     for queue in topology::Topology::fleet().queues {
-        match desk.depth(&queue.name).await {
-            Ok(depth) => findings.push(of_queue(&queue.name, depth)),
+        match desk.look(&queue.name).await {
+            Ok(seen) => findings.push(of_queue(&queue.name, seen)),
             Err(error) => {
                 findings.push(away(&error));
                 break;
@@ -25,9 +25,11 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
         }
     }
     for stream in topology::Topology::fleet().streams {
-        match desk.depth(&stream.name).await {
-            Ok(Some(_)) => findings.push(Finding::good(format!("stream {}", stream.name), "is there")),
-            Ok(None) => findings.push(missing(format!("stream {}", stream.name))),
+        let what = format!("stream {}", stream.name);
+        match desk.look(&stream.name).await {
+            Ok(Seen::There(_)) => findings.push(Finding::good(what, "is there")),
+            Ok(Seen::Missing) => findings.push(missing(what)),
+            Ok(Seen::Hidden) => findings.push(hidden(what)),
             Err(error) => {
                 findings.push(away(&error));
                 break;
@@ -61,12 +63,22 @@ fn away(error: &BrokerError) -> Finding {
 
 fn missing(what: String) -> Finding {
     let mend = "start a service with amqp.declare = true, or import deploy/rabbitmq/definitions.json";
-    Finding::new(State::Bad, what, "is not there, or this user may not see it", mend)
+    Finding::new(State::Bad, what, "is not there", mend)
 }
 
-fn of_queue(name: &str, depth: Option<Depth>) -> Finding {
+/// What this user has no permission on is no fault of the broker's: the command line needs only some of the queues.
+fn hidden(what: String) -> Finding {
+    let mend = "the services look at what they use when they start; ask with an administrator's amqp.url";
+    Finding::new(State::Note, what, "this user may not look at it", mend)
+}
+
+fn of_queue(name: &str, seen: Seen) -> Finding {
     let what = format!("queue {name}");
-    let Some(Depth { messages, consumers }) = depth else { return missing(what) };
+    let Depth { messages, consumers } = match seen {
+        Seen::There(depth) => depth,
+        Seen::Missing => return missing(what),
+        Seen::Hidden => return hidden(what),
+    };
     let waiting = counted(usize::try_from(messages).unwrap_or(usize::MAX), "message");
     let how = format!(
         "{waiting} waiting, {}",
@@ -109,7 +121,7 @@ fn of_topology(compared: &[(String, Compared)]) -> Vec<Finding> {
     }
     let hidden = names(&Compared::Hidden);
     if !hidden.is_empty() {
-        let how = format!("arguments not compared, this user may not declare: {hidden}");
+        let how = format!("not compared, this user may not: {hidden}");
         let mend = "once after an upgrade, ask with an administrator's amqp.url";
         findings.push(Finding::new(State::Note, "topology", how, mend));
     } else if findings.is_empty() {
@@ -147,19 +159,20 @@ mod tests {
 
     #[test]
     fn each_state_of_a_queue_is_told_apart() {
-        let depth = |messages, consumers| Some(Depth { messages, consumers });
-        for (queue, depth, state, word) in [
+        let depth = |messages, consumers| Seen::There(Depth { messages, consumers });
+        for (queue, seen, state, word) in [
             ("promemoria.events", depth(5, 1), State::Good, ""),
             ("promemoria.events", depth(0, 0), State::Bad, "scheduler"),
             ("promemoria.render", depth(0, 0), State::Bad, "renderer"),
             ("promemoria.follow", depth(0, 0), State::Bad, "dispatcher"),
-            ("promemoria.dispatch", None, State::Bad, "amqp.declare"),
+            ("promemoria.dispatch", Seen::Missing, State::Bad, "amqp.declare"),
+            ("promemoria.dispatch", Seen::Hidden, State::Note, "administrator"),
             ("promemoria.dead", depth(0, 0), State::Good, ""),
             ("promemoria.dead", depth(2, 0), State::Bad, "dead list"),
             ("promemoria.unrouted", depth(1, 0), State::Bad, "binding"),
         ] {
-            let finding = of_queue(queue, depth);
-            assert_eq!(finding.state, state, "{queue} {depth:?}");
+            let finding = of_queue(queue, seen);
+            assert_eq!(finding.state, state, "{queue} {seen:?}");
             assert!(finding.mend.contains(word), "{queue}: {}", finding.mend);
         }
     }

@@ -48,9 +48,10 @@ pub enum Compared {
     Alike,
     /// It has another type or other arguments: which, in the broker's words.
     Differs(String),
-    /// It is not there, or this user may not look at it.
+    /// It is not there.
     Missing,
-    /// It is there; only a user who may declare can compare its arguments.
+    /// Only a user who may declare can compare its arguments, or, on newer brokers, who has some permission on it can
+    /// look whether it is there.
     Hidden,
 }
 
@@ -87,16 +88,19 @@ async fn compared(
     for declare in [false, true] {
         let Err(failure) = one(declare).await else { continue };
         match refused(name, failure) {
+            BrokerError::Topology { source, .. } if is_forbidden(&source) => return Ok(Compared::Hidden),
             BrokerError::Topology { .. } if !declare => return Ok(Compared::Missing),
-            BrokerError::Topology { source, .. } => {
-                let words = source.to_string();
-                let is_hidden = words.contains("ACCESS_REFUSED") || words.contains("ACCESS-REFUSED");
-                return Ok(if is_hidden { Compared::Hidden } else { Compared::Differs(words) });
-            }
+            BrokerError::Topology { source, .. } => return Ok(Compared::Differs(source.to_string())),
             away => return Err(away),
         }
     }
     Ok(Compared::Alike)
+}
+
+/// Whether the broker refused for want of a permission.
+pub(super) fn is_forbidden(error: &(impl std::fmt::Display + ?Sized)) -> bool {
+    let words = error.to_string();
+    words.contains("ACCESS_REFUSED") || words.contains("ACCESS-REFUSED")
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -33,6 +33,17 @@ pub struct Depth {
     pub consumers: u32,
 }
 
+/// What a look at a queue found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// It is there.
+    There(Depth),
+    /// There is no such queue.
+    Missing,
+    /// This user may not look at it: from RabbitMQ 4.2.7 and 4.3.1 on only who has a permission on it may.
+    Hidden,
+}
+
 impl Desk {
     /// Connects once. The topology is neither declared nor checked.
     pub async fn open(options: &Options) -> Result<Self, BrokerError> {
@@ -44,8 +55,16 @@ impl Desk {
         Ok(Self { connection, channel, tether })
     }
 
-    /// How full a queue is; `None` if there is no such queue.
+    /// How full a queue is; `None` if there is no such queue, or this user may not look at it.
     pub async fn depth(&self, queue: &str) -> Result<Option<Depth>, BrokerError> {
+        Ok(match self.look(queue).await? {
+            Seen::There(depth) => Some(depth),
+            Seen::Missing | Seen::Hidden => None,
+        })
+    }
+
+    /// Looks at a queue.
+    pub async fn look(&self, queue: &str) -> Result<Seen, BrokerError> {
         let name = short("queue", queue.to_owned())?;
         // A refusal closes the channel, hence one for each question.
         let channel = self.connection.create_channel().await.map_err(unavailable)?;
@@ -54,9 +73,10 @@ impl Desk {
             Ok(found) => {
                 let depth = Depth { messages: found.message_count(), consumers: found.consumer_count() };
                 channel.close(200, "OK".into()).await.map_err(unavailable)?;
-                Ok(Some(depth))
+                Ok(Seen::There(depth))
             }
-            Err(error) if error.is_amqp_soft_error() => Ok(None),
+            Err(error) if declare::is_forbidden(&error) => Ok(Seen::Hidden),
+            Err(error) if error.is_amqp_soft_error() => Ok(Seen::Missing),
             Err(error) => Err(unavailable(error)),
         }
     }

@@ -36,7 +36,7 @@ pub(crate) use properties::Envelope;
 pub use {
     consumer::RabbitDeliveries,
     declare::Compared,
-    desk::{Depth, Desk},
+    desk::{Depth, Desk, Seen},
     properties::Properties,
     publisher::RabbitPublisher,
     stream::{Library, Place, StreamReader},
