@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use tokio::{
-    io::copy_bidirectional,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::watch,
 };
@@ -85,14 +85,39 @@ impl Proxy {
 /// Carries one connection until the cable changes; one that goes dead stays open until the next change.
 async fn carry(mut client: TcpStream, target: String, mut cable: watch::Receiver<Cable>) {
     let Ok(mut server) = TcpStream::connect(target).await else { return };
-    if matches!(*cable.borrow_and_update(), Cable::Plugged(_) | Cable::Renewed) {
+    let at = *cable.borrow_and_update();
+    if matches!(at, Cable::Plugged(_) | Cable::Renewed) {
+        let still = cable.clone();
+        let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
+        let there = pass(from_client, to_server, (&still, at));
+        let back = pass(from_server, to_client, (&still, at));
         tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut server) => return,
+            _ = async { tokio::try_join!(there, back) } => return,
             changed = cable.changed() => if changed.is_err() { return },
         }
     }
     if matches!(*cable.borrow_and_update(), Cable::Dead | Cable::Renewed) {
         // Either way it ends here: with the next change, or with the test.
         drop(cable.changed().await);
+    }
+}
+
+/// Passes on what comes, as long as the cable is as it was: looked at between reading and writing, so that nothing
+/// passes that was sent after the change.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    (cable, at): (&watch::Receiver<Cable>, Cable),
+) -> std::io::Result<()> {
+    let mut piece = [0; 8192];
+    loop {
+        let length = from.read(&mut piece).await?;
+        if *cable.borrow() != at {
+            std::future::pending::<()>().await;
+        }
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&piece[..length]).await?;
     }
 }
