@@ -1,5 +1,7 @@
 """Dashboards: what Grafana needs to load them from a file, and what a reader needs on every panel."""
 
+import re
+
 from project import load, report, tracked
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
@@ -9,8 +11,8 @@ def faults_of(board):
     """What is wrong with one dashboard."""
     variables = [variable["name"] for variable in board["templating"]["list"]]
     faults = [f"no {key}" for key in ("uid", "title", "description") if not board.get(key)]
-    if variables[:1] != ["datasource"]:
-        faults.append("the first variable is not `datasource`")
+    if variables[:2] != ["datasource", "namespace"]:
+        faults.append("the first variables are not `datasource` and `namespace`")
     if "__inputs" in board:
         faults.append("exported for sharing: __inputs must not be there")
     ids = [panel["id"] for panel in board["panels"]]
@@ -32,7 +34,14 @@ def panel_faults(panel):
         faults.append("no expression")
     if any(each.get("datasource") != DATASOURCE for each in (panel, *panel.get("targets", []))):
         faults.append("another data source than the variable's")
+    faults += [f"a series of every namespace: {each['expr']}" for each in panel.get("targets", []) if mixes(each["expr"])]
     return faults
+
+
+def mixes(expression):
+    """Whether some selector of an expression takes the series of every namespace."""
+    series = re.findall(r"(?:promemoria_|rabbitmq_|redis_)\w+(?::\w+)?|\bup\b", expression)
+    return len(series) != expression.count('{namespace=~"$namespace"')
 
 
 def overlaps(board):

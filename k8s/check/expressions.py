@@ -45,7 +45,7 @@ class BucketLabels:
 
 
 def recorded():
-    """Recorded series and the labels that their names promise."""
+    """Recorded series and the labels that their names promise; all of them keep `namespace`, which the scrape adds."""
     rules = [rule for path in rule_files() for group in load(path)["groups"] for rule in group["rules"]]
     names = [rule["record"] for rule in rules if "record" in rule]
     return {name: {level} if (level := name.split(":")[0]) != "fleet" else set() for name in names}
@@ -89,10 +89,34 @@ def faults_of(expression, metrics):
         wrong = [m.name for m in selector.matchers.matchers if m.name not in labels and m.name not in SCRAPED]
         faults += [f"{name} has no label {label}" for label in wrong if label != "__name__"]
         available |= {label for label in KNOWN_LABELS if label in labels}
-    available |= set(re.findall(r'label_replace\(.*?"(\w+)"', expression, re.S))
+    available |= set(re.findall(r',\s*"(\w+)",\s*"[^"]*",\s*"\w*",\s*"[^"]*"\s*\)', expression))  # by label_replace
     grouped = re.findall(r"\b(?:by|on|group_left)\s*\(([^)]*)\)", expression)
     used = {label.strip() for group in grouped for label in group.split(",") if label.strip()}
     return faults + [f"groups by {label}, which none of its metrics has" for label in sorted(used - available)]
+
+
+def mixing(expression):
+    """Where an expression of a rule would mix the fleets of several namespaces."""
+    bare = re.findall(r"\b(?:sum|max|min|avg|count|topk|quantile)\s*\(", expression)
+    lists = re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression)
+    without = [one for one in lists if "namespace" not in [label.strip() for label in one.split(",")]]
+    faults = [f"{one.rstrip('( ')} without `by` mixes namespaces" for one in bare]
+    faults += [f"({one}) mixes namespaces" for one in without]
+    return faults + ["absent() knows no namespace" for _ in re.findall(r"\babsent\s*\(", expression)]
+
+
+# Where a rule means all namespaces, and why.
+ACROSS = {"(queue)": "PromemoriaConsumerStalled: a broker whose namespace is that of no fleet"}
+
+
+def mixed():
+    """Faults of rules that mix namespaces."""
+    for path in rule_files():
+        for rule in (rule for group in load(path)["groups"] for rule in group["rules"]):
+            name = rule.get("alert") or rule["record"]
+            for fault in mixing(rule["expr"]):
+                if not any(fault.startswith(list_) and why.startswith(name) for list_, why in ACROSS.items()):
+                    yield f"{path}: {name}: {fault}"
 
 
 KNOWN_LABELS = {label for labels in known().values() if isinstance(labels, set) for label in labels} | {"le"}
@@ -120,7 +144,8 @@ def expressions():
 
 def main():
     metrics = known()
-    report([f"{where}: {fault}" for where, text in expressions() for fault in faults_of(text, metrics)])
+    faults = [f"{where}: {fault}" for where, text in expressions() for fault in faults_of(text, metrics)]
+    report(faults + list(mixed()))
 
 
 if __name__ == "__main__":

@@ -163,6 +163,16 @@ class Expressions(unittest.TestCase):
     def test_a_metric_deep_within(self):
         self.finds("nobody", "max(abs(clamp_min(absent(nobody == 1) or vector(0), 1)))")
 
+    def test_rules_that_mix_the_fleets_of_several_namespaces(self):
+        for expression, part in (
+            ("sum(promemoria_in_doubt)", "sum without"),
+            ("max by (ente) (promemoria_in_doubt)", "(ente) mixes"),
+            ("promemoria_in_doubt and on (ente) up", "(ente) mixes"),
+            ("absent(up == 1)", "absent"),
+        ):
+            self.assertTrue(any(part in fault for fault in expressions.mixing(expression)), expression)
+        self.assertEqual(expressions.mixing("sum by (namespace, ente) (promemoria_in_doubt) > 0"), [])
+
     def test_what_does_not_parse(self):
         self.finds("parse", "sum by (ente (promemoria_in_doubt)")
 
@@ -182,8 +192,10 @@ class Alerts(unittest.TestCase):
         self.assertEqual(dashboards.faults_of(board), [])
         del board["panels"][0]["fieldConfig"]["defaults"]["unit"]
         board["panels"][1]["gridPos"]["x"] = 0
+        board["panels"][2]["targets"][0]["expr"] = "max(promemoria_in_doubt)"
         faults = " ".join(dashboards.faults_of(board))
-        self.assertTrue("no unit" in faults and "lies on" in faults, faults)
+        for part in ("no unit", "lies on", "every namespace"):
+            self.assertIn(part, faults)
 
     def test_the_topology_has_every_queue_and_binding(self):
         given, made = load(generated.DEFINITIONS), generated.topology()

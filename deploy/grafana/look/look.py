@@ -82,7 +82,9 @@ class Asked:
     @staticmethod
     def filled(expression):
         """The expression with Grafana's variables as they are when a board is opened."""
-        return expression.replace("$__rate_interval", f"{RATE}s").replace('"$ente"', '".+"').replace('"$account"', '".+"')
+        for name, value in (("$__rate_interval", f"{RATE}s"), ('"$namespace"', '".*"'), ('"$ente"', '".+"'), ('"$account"', '".+"')):
+            expression = expression.replace(name, value)
+        return expression
 
     def ask(self, path, query):
         """The result of a query; a query that is refused ends it all."""
