@@ -4,6 +4,7 @@ import copy
 import unittest
 
 import alerts
+import compose
 import dashboards
 import expressions
 import generated
@@ -106,6 +107,36 @@ class Manifests(Planted):
     def test_something_outside_the_namespace(self):
         first(self.documents, "PodMonitor")["metadata"]["namespace"] = "default"
         self.finds("outside")
+
+
+class Compose(unittest.TestCase):
+    """Faults planted in the Compose file and what its Prometheus scrapes."""
+
+    def setUp(self):
+        self.services = copy.deepcopy(load(compose.FILE)["services"])
+        self.wanted = compose.jobs("deploy/prometheus/prometheus.yml")
+        self.there = compose.jobs("deploy/compose/prometheus.yml")
+
+    def finds(self, part, faults):
+        """Some fault says this."""
+        found = list(faults)
+        self.assertTrue(any(part in fault for fault in found), found)
+
+    def test_images_that_change_by_themselves_or_refuse(self):
+        self.assertEqual(list(compose.image_faults(self.services)), [])
+        self.services["rabbitmq"]["image"] = "${RABBITMQ_IMAGE:-rabbitmq:4.2.6-management}"
+        self.services["redis"]["image"] = "${REDIS_IMAGE:-redis:8.2}"
+        self.finds("4.2.6 refuses", compose.image_faults(self.services))
+        self.finds("8.2 has no whole", compose.image_faults(self.services))
+
+    def test_a_job_that_is_missing_or_asks_otherwise_and_a_target_that_is_not_there(self):
+        self.assertEqual(list(compose.scrape_faults(self.services, self.wanted, self.there)), [])
+        del self.there["redis"]
+        del self.there["rabbitmq-queues"]["params"]
+        del self.services["scheduler"]
+        faults = list(compose.scrape_faults(self.services, self.wanted, self.there))
+        for part in ("no job redis", "params of rabbitmq-queues", "scrapes scheduler"):
+            self.finds(part, faults)
 
 
 class Schemas(unittest.TestCase):
