@@ -78,7 +78,9 @@ check: ## format, lints and documentation, all without a warning
 	@cargo fmt --all --check
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
-	@if command -v cargo-deny >/dev/null; then cargo deny --offline check licenses bans sources; fi
+	@PATH="$$PWD/target/tools/bin:$$PATH"; if command -v cargo-deny >/dev/null; then \
+		cargo-deny --offline check licenses bans sources; \
+	else echo "check: cargo-deny is not here: make supply-chain brings it, and checks more"; fi
 
 supply-chain: ## licences, sources, advisories, unused dependencies; compiles its tools once
 	@.ci/supply-chain
