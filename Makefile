@@ -97,6 +97,7 @@ dashboards: ## each dashboard over a real fleet and Prometheus for MINUTES=5, as
 
 runbooks: ## every command of the runbooks, tried on a real fleet in which what they talk about has happened
 	@deploy/setup.sh test images dashboards runbooks
+	@k8s/check/tools.sh
 	@tests/images/build.sh debian12
 	@cargo build --quiet --locked --package tests --bin demo
 	@cargo build --quiet --locked -p scheduler -p renderer -p dispatcher -p sandbox -p promemoria

@@ -48,10 +48,10 @@ def faults(command):
 
 
 def misread(command):
-    """What kubectl, where it is, has against a command before it looks for its cluster."""
+    """What kubectl has against a command before it looks for its cluster; also that there is none to ask."""
     tool = shutil.which("kubectl", path=f"{ROOT / 'target/k8s-check/venv/bin'}:{os.environ['PATH']}")
     if not tool:
-        return []
+        return ["no kubectl reads it: k8s/check/tools.sh brings one"]
     nobody = {"cluster": {"server": f"http://127.0.0.1:{free_port()}"}, "name": "nobody"}
     context = {"context": {"cluster": "nobody"}, "name": "nobody"}
     config = {"kind": "Config", "clusters": [nobody], "contexts": [context], "current-context": "nobody"}

@@ -4,11 +4,12 @@
 Starts RabbitMQ and Redis in containers, the demo's fleet on them, Debian's Prometheus with our rules; brings about
 refused events, messages in doubt, a faulty ente file, refused keys, calls over the rate (troubles.py); then runs each
 distinct command once, as it is written, in a shell that knows its names: those that read first, those that change last.
-All that they say is kept in target/runbooks.txt.
+`promemoria` is there the user promemoria-operator of deploy/rabbitmq and deploy/redis, with no more than its rights; a
+command that is refused one fails the trial, whatever it says. All that they say is kept in target/runbooks.txt.
 
 A command is good if it ends with 0 and says something. Some say by 1 that they found something (docs/cli.md). What
-needs a cluster or leaves this machine is not tried; of kubectl, what it names is held against k8s. One line a
-command; exit code 1 if one failed.
+needs a cluster or leaves this machine is not tried; of kubectl, what it names is held against k8s, and kubectl
+itself reads it. One line a command; exit code 1 if one failed.
 
     docs/check/runbooks.py
 
@@ -31,7 +32,8 @@ sys.path.append(str(ROOT / "deploy/grafana/look"))
 import kubectl
 import pages
 import troubles
-from stage import Stage, brokers, fleet, free_port, prometheus, wait_for
+from rights import OPERATOR, as_operator, refusals, word
+from stage import Stage, brokers, fleet, free_port, prometheus, sign_up, wait_for
 
 PLUGINS = ("rabbitmq_management", "rabbitmq_shovel")
 # How long a command may take, and one that only Ctrl-C ends is given, seconds.
@@ -67,7 +69,7 @@ class Shell:
         programs.mkdir(parents=True)
         within = f"docker exec --interactive --workdir / {world.at.container}"
         leads = {name: f"{within} {name}" for name in ("rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-queues")}
-        leads["promemoria"] = shlex.join(world.command)
+        leads["promemoria"] = shlex.join(["env", *as_operator(world.at), *world.command])
         for name, lead in leads.items():
             (programs / name).write_text(f'#!/bin/sh\nexec {lead} "$@"\n', encoding="utf-8")
             (programs / name).chmod(0o755)
@@ -197,6 +199,9 @@ class Trial:
         if wrong := [role for role, sign in zip(ROLES, signs) if self.shell.run(sign)[0]]:
             self.count["FAIL"] += 1
             print(f"FAIL       after all of them: {', '.join(wrong)} cannot sign in at RabbitMQ any more")
+        for wrong in refusals(self.world.at):
+            self.count["FAIL"] += 1
+            print(f"FAIL       the command line as {OPERATOR}: {wrong}")
         print("runbooks: " + ", ".join(f"{number} {end}" for end, number in self.count.items()))
         return self.count["FAIL"]
 
@@ -224,11 +229,6 @@ def unbound(trial):
     return None if found else "the binding is not back"
 
 
-def word(role):
-    """The password of a user of the fleet."""
-    return f"word-of-{role}"
-
-
 def install(shell):
     """The fleet's users as docs/permissions.md makes them, with passwords in files."""
     folder = shell.folder / "secrets"
@@ -240,6 +240,7 @@ def install(shell):
     code, said = shell.run(" && ".join(steps))
     if code:
         sys.exit(f"the users cannot be made: {said}")
+    sign_up(shell.world.at, OPERATOR, word("operator"))
 
 
 def unshovelled(trial):

@@ -124,6 +124,16 @@ def fleet(stage, at):
     return ports, re.search(r"command line +(\S+ --config \S+) --help", text)[1].split()
 
 
+def sign_up(at, user, word):
+    """Switches a user of deploy/redis/users.acl on, with the rights that stand there."""
+    lines = (ROOT / "deploy/redis/users.acl").read_text(encoding="utf-8").splitlines()
+    rules = next(line.split()[3:] for line in lines if line.startswith(f"user {user} off "))
+    command = ["redis-cli", "-p", str(at.redis), "ACL", "SETUSER", user, "reset", "on", f">{word}", *rules]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    if done.stdout.strip() != "OK":
+        sys.exit(f"Redis' user {user}: {done.stdout}{done.stderr}")
+
+
 def scraped(ports, metrics, exporter):
     """What Prometheus scrapes: the services, RabbitMQ as a whole and by queue, Redis."""
     return [
@@ -148,9 +158,13 @@ def scraped(ports, metrics, exporter):
 def prometheus(stage, ports, at):
     """Debian's Prometheus with our rules and a scrape configuration like ours; returns its address."""
     exporter, own = free_port(), free_port()
+    sign_up(at, "promemoria-monitor", "word-of-monitor")
     stage.process(
         "exporter",
         ["prometheus-redis-exporter", "-redis.addr", f"redis://127.0.0.1:{at.redis}", "-web.listen-address", f"127.0.0.1:{exporter}"],
+        REDIS_USER="promemoria-monitor",
+        REDIS_PASSWORD="word-of-monitor",
+        REDIS_EXPORTER_CONFIG_COMMAND="-",
     )
     jobs = scraped(ports, at.metrics, exporter)
     every = {"scrape_interval": f"{SCRAPE}s", "evaluation_interval": f"{SCRAPE}s"}
