@@ -8,51 +8,10 @@ use prometheus::{
 };
 
 use super::families::{self as f, Family, Kind, Process};
+pub use super::known::{Known, KnownEnte};
 use super::{COMMIT, VERSION};
-use crate::domain::catalogue::Catalogue;
 use crate::domain::event::RefusalCode;
 use crate::formats::FORMATS;
-use crate::settings;
-
-/// Label values that are known beforehand.
-#[derive(Debug, Clone, Default)]
-pub struct Known {
-    /// The enti.
-    pub enti: Vec<KnownEnte>,
-}
-
-/// What is known of one ente.
-#[derive(Debug, Clone, Default)]
-pub struct KnownEnte {
-    /// Its id.
-    pub id: String,
-    /// Its IO account.
-    pub account: String,
-    /// Event types of its services.
-    pub tipi: Vec<String>,
-    /// Message types of its services.
-    pub messaggi: Vec<String>,
-    /// Office timers of its services.
-    pub timer: Vec<String>,
-}
-
-impl Known {
-    /// The values that the enti in force and the catalogue give.
-    #[must_use]
-    pub fn of(registry: &settings::Registry, catalogue: &Catalogue) -> Self {
-        let enti = registry.enti().map(|ente| {
-            let mut known =
-                KnownEnte { id: ente.id.clone(), account: ente.io.account.clone(), ..KnownEnte::default() };
-            for service in ente.servizi.keys().filter_map(|id| catalogue.servizio(id)) {
-                known.tipi.extend(service.eventi.keys().cloned());
-                known.messaggi.extend(service.messaggi.keys().cloned());
-                known.timer.extend(service.timer.keys().cloned());
-            }
-            known
-        });
-        Self { enti: enti.collect() }
-    }
-}
 
 /// Metrics that every service feeds.
 #[derive(Debug, Clone)]
@@ -172,13 +131,17 @@ impl SchedulerMetrics {
 
     /// Starts the series of these enti at 0; those that are there keep their value.
     pub fn start_at_zero(&self, known: &Known) {
+        // Without a 0 before it the first event that cannot be read is no increase, and no alert.
+        self.events.with_label_values(&["-", "-", "refused"]);
         for ente in &known.enti {
             let id = ente.id.as_str();
+            self.events.with_label_values(&[id, "-", "refused"]);
             for what in f::RETENTION_KINDS {
                 self.retention.with_label_values(&[id, what]);
             }
             for tipo in &ente.tipi {
                 self.unknown_fields.with_label_values(&[id, tipo]);
+                self.events.with_label_values(&["-", tipo, "refused"]);
                 for result in f::EVENT_RESULTS {
                     self.events.with_label_values(&[id, tipo, result]);
                 }
@@ -372,6 +335,9 @@ mod tests {
         let text = text.unwrap();
         for line in [
             r#"promemoria_events_total{ente="rocca",result="refused",tipo="permesso.rinnovato"} 0"#,
+            r#"promemoria_events_total{ente="-",result="refused",tipo="-"} 0"#,
+            r#"promemoria_events_total{ente="rocca",result="refused",tipo="-"} 0"#,
+            r#"promemoria_events_total{ente="-",result="refused",tipo="permesso.rinnovato"} 0"#,
             r#"promemoria_timers_armed{ente="rocca",messaggio="dimora"} 0"#,
             r#"promemoria_dead_total{code="attempts"} 0"#,
             r#"promemoria_stage_duration_seconds_count{stage="intake"} 0"#,

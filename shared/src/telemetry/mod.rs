@@ -5,6 +5,7 @@
 
 pub mod certificates;
 pub mod families;
+mod known;
 pub mod logging;
 pub mod metrics;
 mod page;
