@@ -5,6 +5,8 @@ import re
 import subprocess
 
 OPERATOR = "promemoria-operator"
+# `promemoria doctor` asks by declaring whether what is there has the right arguments; refused, it says that it could not compare.
+ASKED = re.compile(r"operation (exchange|queue)\.declare caused a channel exception access_refused")
 
 
 def word(role):
@@ -28,7 +30,8 @@ def refusals(at):
     log = re.sub(r"\x1b\[[\d;]*m", "", asked.stdout + asked.stderr).splitlines()  # without its colours
     if not any(f"user '{OPERATOR}' authenticated" in line for line in log):
         yield f"RabbitMQ never saw {OPERATOR}"
-    yield from (f"RabbitMQ: {line}" for line in log if f"refused for user '{OPERATOR}'" in line)
+    refused = [line for line in log if f"refused for user '{OPERATOR}'" in line]
+    yield from (f"RabbitMQ: {line}" for line in refused if not ASKED.search(line))
     acl = subprocess.run(["redis-cli", "--json", "-p", str(at.redis), "ACL", "LOG"], capture_output=True, text=True, check=True)
     for one in json.loads(acl.stdout):
         if one["username"] == OPERATOR:
