@@ -161,7 +161,7 @@ def unfit_scaling(documents):
 
 
 def unfit_trigger(documents, trigger):
-    """A queue that is not there or counted in part, or an authentication that is not there."""
+    """A queue that is not there or counted in part, another fleet's backlog, or an authentication that is not there."""
     queues = {queue["name"] for queue in load("deploy/rabbitmq/definitions.json")["queues"]}
     queue = trigger["metadata"].get("queueName")
     faults = []
@@ -169,6 +169,10 @@ def unfit_trigger(documents, trigger):
         faults.append(f"no queue {queue}")
     if queue and trigger["metadata"].get("excludeUnacknowledged") != "false":
         faults.append(f"{queue} without the unacknowledged")
+    query = trigger["metadata"].get("query")
+    own = [f'namespace="{each["metadata"]["name"]}"' for each in of_kind(documents, "Namespace")]
+    if query and not any(matcher in query for matcher in own):
+        faults.append(f"the query is not of {own}: {query}")
     wanted = trigger.get("authenticationRef", {}).get("name")
     there = {each["metadata"]["name"] for each in of_kind(documents, "TriggerAuthentication")}
     return faults + ([f"no TriggerAuthentication {wanted}"] if wanted and wanted not in there else [])

@@ -104,6 +104,11 @@ class Manifests(Planted):
         container["image"] = container["image"].replace("0.1.0", "0.2.0")
         self.finds("Deployment operator: the label of the version is 0.1.0, the image's tag 0.2.0")
 
+    def test_the_backlog_of_another_namespace(self):
+        scaler = first(self.documents, "ScaledObject", "scheduler")
+        scaler["spec"]["triggers"][0]["metadata"]["query"] = "max(fleet:promemoria_schedule_due:bounded)"
+        self.finds("the query is not of")
+
     def test_something_outside_the_namespace(self):
         first(self.documents, "PodMonitor")["metadata"]["namespace"] = "default"
         self.finds("outside")
