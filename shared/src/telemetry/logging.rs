@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::panic::PanicHookInfo;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tracing::{Subscriber, error, info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -15,18 +16,27 @@ use crate::settings::{Log, LogFormat, LogLevel, Settings};
 /// The fleet's own crates, which follow `log.level`.
 const OWN: [&str; 6] = ["shared", "scheduler", "renderer", "dispatcher", "sandbox", "promemoria"];
 
-/// Starts the log lines of a service, makes panics log lines, and logs build and settings. A second call
-/// in one process leaves the subscriber of the first.
+/// Starts the log lines of a service, makes panics log lines, and logs build and settings; from here on the process
+/// leaves no core dump. A second call in one process leaves the subscriber of the first.
 pub fn start(process: Process, settings: &Settings) {
     let subscriber = subscriber(settings.log, std::io::stdout);
     if subscriber.try_init().is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
     let process = process.name();
+    if let Err(error) = forbid_core_dumps() {
+        warn!(process, %error, "core dumps not forbidden");
+    }
     info!(process, version = VERSION, commit = COMMIT, settings = %settings.redacted(), "starting");
     if settings.privacy.trial_key {
         warn!(process, "recipients are hashed with the trial key, which everybody knows");
     }
+}
+
+/// A core dump holds whatever was in hand: fiscal codes, texts and keys.
+fn forbid_core_dumps() -> std::io::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    Ok(setrlimit(Resource::Core, none)?)
 }
 
 fn subscriber<W>(log: Log, writer: W) -> Box<dyn Subscriber + Send + Sync>
