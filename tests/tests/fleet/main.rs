@@ -6,6 +6,7 @@ mod doubts;
 mod examples;
 mod faults;
 mod journal;
+mod privacy;
 mod queues;
 mod quota;
 mod retention;
