@@ -10,17 +10,20 @@
 //!
 //! At the `n`th time (from 1, the default) that the process comes to that place, with that subject if one is
 //! named, it aborts (the default), panics in that task, or stops as under `SIGSTOP` until somebody sends
-//! `SIGCONT`.
+//! `SIGCONT`. Where the place has something personal in hand, the panic's text quotes it, as a careless one would.
 
 /// A place at which a test may have the process end. Empty without the feature `crash-points`.
 #[cfg(feature = "crash-points")]
 #[macro_export]
 macro_rules! crash_point {
     ($name:literal) => {
-        $crate::crash::reached($name, "")
+        $crate::crash::reached($name, "", b"")
     };
     ($name:literal, $subject:expr) => {
-        $crate::crash::reached($name, $subject)
+        $crate::crash::reached($name, $subject, b"")
+    };
+    ($name:literal, $subject:expr, $in_hand:expr) => {
+        $crate::crash::reached($name, $subject, $in_hand)
     };
 }
 
@@ -30,6 +33,7 @@ macro_rules! crash_point {
 macro_rules! crash_point {
     ($name:literal) => {};
     ($name:literal, $subject:expr) => {};
+    ($name:literal, $subject:expr, $in_hand:expr) => {};
 }
 
 #[cfg(feature = "crash-points")]
@@ -91,7 +95,7 @@ mod armed {
     ///
     /// # Panics
     /// If the environment asks for it.
-    pub fn reached(name: &str, subject: &str) {
+    pub fn reached(name: &str, subject: &str, in_hand: &[u8]) {
         let Some(armed) = ARMED.as_ref().filter(|armed| armed.is_at(name, subject)) else { return };
         if REACHED.fetch_add(1, Ordering::SeqCst) + 1 != armed.at {
             return;
@@ -100,7 +104,7 @@ mod armed {
         eprintln!("crash point {name}");
         match armed.deed {
             Deed::Abort => std::process::abort(),
-            Deed::Panic => panic!("crash point {name}"),
+            Deed::Panic => panic!("crash point {name} with {}", String::from_utf8_lossy(in_hand)),
             Deed::Stop => stop(),
         }
     }

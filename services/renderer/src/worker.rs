@@ -179,7 +179,11 @@ impl<P: Publisher, S: FailureSink, C: CrashCount> Parts<P, S, C> {
     }
 
     fn decide(&self, request: RenderRequest, in_force: &InForce) -> Verdict {
-        crash_point!("renderer.received", &request.message.evento);
+        crash_point!(
+            "renderer.received",
+            &request.message.evento,
+            request.codice_fiscale.expose().as_bytes()
+        );
         decide(request, in_force, self.in_doubt)
     }
 

@@ -202,7 +202,7 @@ impl<P: Publisher> Intake<P> {
     }
 
     async fn take(&self, delivery: Delivery, event: &CaseEvent, shutdown: &CancellationToken) {
-        crash_point!("intake.received", &event.id);
+        crash_point!("intake.received", &event.id, &delivery.body);
         let mut first = true;
         loop {
             let begun = Instant::now();

@@ -1,7 +1,7 @@
 //! The invariants, held after every run: what was published against what the sandbox was sent, what was told
 //! and what the store says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::ensure;
 use serde_json::Value;
@@ -12,14 +12,19 @@ use super::stored::Stored;
 
 /// What may be found nowhere but in bodies: the fictitious citizens of every trial, the keys of the trial
 /// enti, and a sentence of the text that is sent.
-pub(super) const CANARIES: [&str; 6] = [
+pub(super) const CANARIES: [&str; 8] = [
     "RSSMRA85T10A562S",
     "BNCLRA80A41F205G",
     "VRDLGI70B02H501G",
     "SPNDNL80R13C555T",
     "trial-borgochiaro",
     "Il numero di protocollo",
+    NOME,
+    COGNOME,
 ];
+/// First name and surname in every event of a trial.
+pub(super) const NOME: &str = "Nome-canarino";
+pub(super) const COGNOME: &str = "Cognome-canarino";
 
 /// What a panic leaves in a log: the runtime's own words, and the fleet's log line.
 const PANICS: [&str; 2] = ["panicked at", "\"panic\""];
@@ -36,6 +41,16 @@ pub(super) struct Bounds {
     /// Panics in the logs, which the row asks for.
     pub(super) panics: usize,
 }
+
+/// Outcomes of which a message has one of each type, however often it is told.
+const ONCE: [&str; 6] = [
+    "messaggio.inviato",
+    "messaggio.scartato",
+    "messaggio.fallito",
+    "messaggio.in-dubbio",
+    "messaggio.consegnato",
+    "messaggio.rifiutato",
+];
 
 /// Everything that a run left.
 pub(super) struct Evidence<'a> {
@@ -60,11 +75,62 @@ pub(super) fn check(evidence: &Evidence<'_>, bounds: Bounds) -> anyhow::Result<R
     ensure!(blank == 0, "I3: {blank} doubts without evidence");
     let unsent = evidence.book.ended("messaggio.scartato") + evidence.book.ended("messaggio.fallito");
     ensure!(unsent <= bounds.unsent, "I1: {unsent} messages were discarded or failed");
+    conservation(evidence)?;
+    always(evidence, bounds)?;
+    Ok(report)
+}
+
+/// Holds the invariants that do not count events, since several messages may come of one: each message that IO has
+/// was told by IO's id or is in doubt, and each that was told IO has.
+pub(super) fn check_uncounted(evidence: &Evidence<'_>, bounds: Bounds) -> anyhow::Result<()> {
+    let mut told = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for outcome in evidence.book.outcomes.iter().filter(|it| it["type"] == "messaggio.inviato") {
+        let key = outcome["data"]["chiave"].as_str().unwrap_or_default();
+        told.entry(key).or_default().extend(outcome["data"]["io_id"].as_str());
+    }
+    let most = told.values().map(BTreeSet::len).max().unwrap_or(0);
+    ensure!(most <= 1 + bounds.extra_copies, "I2: {most} copies of one message");
+    let told: BTreeSet<&str> = told.into_values().flatten().collect();
+    let sent: BTreeSet<&str> = evidence.messages.iter().filter_map(|it| it["id"].as_str()).collect();
+    let lost: Vec<_> = told.difference(&sent).collect();
+    ensure!(lost.is_empty(), "I1: told and not sent {lost:?}");
+    let doubts = evidence.stored.doubts.len();
+    ensure!(doubts <= bounds.doubts, "I3: {doubts} in doubt");
+    let untold: Vec<_> = sent.difference(&told).collect();
+    ensure!(untold.len() <= doubts, "I1: sent and not told {untold:?}");
+    always(evidence, bounds)
+}
+
+/// What no row may break in any number.
+fn always(evidence: &Evidence<'_>, bounds: Bounds) -> anyhow::Result<()> {
+    one_id(evidence.book)?;
+    one_end(evidence.book)?;
     privacy(evidence.written)?;
     let panics = panics(evidence.written);
     ensure!(panics.len() <= bounds.panics, "I7: {} panics: {panics:#?}", panics.len());
-    conservation(evidence)?;
-    Ok(report)
+    Ok(())
+}
+
+/// I2 of the outcomes: what is told again is told with the same id. A doubt is one of each try, a presumed sending
+/// one beside the certain one, and of two sendings that IO took each is told with IO's own id.
+fn one_id(book: &Book) -> anyhow::Result<()> {
+    let mut told = BTreeMap::<[String; 4], (BTreeSet<&str>, BTreeSet<&str>)>::new();
+    for outcome in &book.outcomes {
+        let tipo = outcome["type"].as_str().unwrap_or_default();
+        if !ONCE.contains(&tipo) {
+            continue;
+        }
+        let data = &outcome["data"];
+        let what = [&outcome["type"], &data["chiave"], &data["tentativo"], &data["presunto"]];
+        let (ids, io_ids) = told.entry(what.map(Value::to_string)).or_default();
+        ids.insert(outcome["id"].as_str().unwrap_or_default());
+        io_ids.extend(data["io_id"].as_str());
+    }
+    for (what, (ids, io_ids)) in told {
+        let most = io_ids.len().max(1);
+        ensure!(ids.len() <= most, "I2: {what:?} was told under {} ids: {ids:?}", ids.len());
+    }
+    Ok(())
 }
 
 /// Every line that tells of a panic: where it was is half of the search for it.
@@ -144,6 +210,21 @@ fn report(book: &Book, copies: &BTreeMap<String, usize>) -> Report {
     }
 }
 
+/// I1 of the outcomes: no message is told as sent and as not sent.
+fn one_end(book: &Book) -> anyhow::Result<()> {
+    let mut ends = BTreeMap::<&str, &str>::new();
+    for outcome in &book.outcomes {
+        let (Some(key), Some(tipo)) = (outcome["data"]["chiave"].as_str(), outcome["type"].as_str()) else {
+            continue;
+        };
+        if matches!(tipo, "messaggio.inviato" | "messaggio.scartato" | "messaggio.fallito") {
+            let end = *ends.entry(key).or_insert(tipo);
+            ensure!(end == tipo, "I1: {key} was told as {end} and as {tipo}");
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -196,6 +277,47 @@ mod tests {
         assert!(verdict(&doubt, &[], &stored(0, &[""]), allowed).starts_with("I3"));
         let open = Stored { pending: 1, ..stored(1, &[]) };
         assert_eq!(verdict(&sent, &one, &open, none), "held", "what waits is no loss");
+    }
+
+    #[test]
+    fn what_is_told_under_two_ids_is_found() {
+        let outcome = |id: &str, tentativo: u64, io_id: &str| {
+            json!({ "id": id, "type": "messaggio.inviato", "data": {
+                "evento": "caso000001", "chiave": "k", "tentativo": tentativo, "io_id": io_id,
+            } })
+        };
+        let of = |outcomes: Vec<Value>| one_id(&Book { outcomes, ..Book::default() });
+        of(vec![outcome("a", 1, "io"), outcome("a", 1, "io"), outcome("b", 2, "io")])
+            .expect("one of each try");
+        of(vec![outcome("a", 1, "io-1"), outcome("b", 1, "io-2")]).expect("two sendings");
+        let error = of(vec![outcome("a", 1, "io"), outcome("b", 1, "io")]).expect_err("found").to_string();
+        assert!(error.starts_with("I2:"), "{error}");
+    }
+
+    #[test]
+    fn what_is_told_as_sent_and_as_cancelled_is_found() {
+        let outcome = |tipo: &str| json!({ "type": tipo, "data": { "chiave": "k" } });
+        let of = |types: &[&str]| {
+            one_end(&Book { outcomes: types.iter().map(|tipo| outcome(tipo)).collect(), ..Book::default() })
+        };
+        of(&["messaggio.in-dubbio", "messaggio.inviato", "messaggio.inviato"]).expect("one end");
+        assert!(of(&["messaggio.scartato", "messaggio.inviato"]).is_err());
+    }
+
+    #[test]
+    fn what_is_sent_and_not_told_or_told_and_not_sent_is_found_where_events_are_not_counted() {
+        let outcome =
+            json!({ "id": "a", "type": "messaggio.inviato", "data": { "chiave": "k", "io_id": "io" } });
+        let book = Book { outcomes: vec![outcome], ..Book::default() };
+        let (stored, sent) = (Stored::default(), [json!({ "id": "io" }), json!({ "id": "other" })]);
+        let check = |messages| {
+            let evidence = Evidence { book: &book, messages, stored: &stored, written: &[] };
+            check_uncounted(&evidence, Bounds::default())
+                .map_or_else(|error| error.to_string(), |()| String::new())
+        };
+        assert_eq!(check(&sent[..1]), "");
+        assert!(check(&sent).starts_with("I1: sent"));
+        assert!(check(&[]).starts_with("I1: told"));
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::process::Signal;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::ground::Ground;
-use crate::fleet::{Enti, Ports, Process, SERVICES, settings};
+use crate::fleet::{Enti, Ports, Process, SERVICES, access, settings};
 
 /// How long a process may take to be ready or to end, on a machine that compiles at the same time.
 pub(super) const STEP: Duration = Duration::from_mins(2);
@@ -24,6 +25,8 @@ pub(super) struct Crew {
     sandbox: Option<Process>,
     members: Vec<Member>,
     everybody: Environment,
+    /// The services sign in as themselves, with the permissions of `deploy/`.
+    own_users: bool,
     dir: TempDir,
 }
 
@@ -51,7 +54,8 @@ impl Crew {
         ports.sandbox = io_port.unwrap_or(ports.sandbox);
         settings::write(dir.path(), (&ground.amqp_url, &ground.redis_url), ports, enti)?;
         let ground = ground.clone();
-        let mut crew = Self { ground, ports, sandbox: None, members: Vec::new(), everybody, dir };
+        let (members, own_users) = (Vec::new(), false);
+        let mut crew = Self { ground, ports, sandbox: None, members, everybody, own_users, dir };
         crew.start_io().await?;
         Ok(crew)
     }
@@ -61,15 +65,23 @@ impl Crew {
         let is_first = self.members.iter().all(|member| member.service != service);
         let port = if is_first { self.ports.of(service) } else { Ports::free()?.scheduler };
         let mut environment = self.everybody.clone();
+        if self.own_users {
+            environment.extend(access::variables((&self.ground.amqp_url, &self.ground.redis_url), service));
+        }
         environment.extend(own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let bind = format!("PROMEMORIA__{}__BIND", service.to_uppercase());
         environment.push((bind, format!("127.0.0.1:{port}")));
-        let config = self.dir.path().join("fleet.toml");
+        let config = self.config();
         // One log for all processes of a service.
         let log = self.dir.path().join(format!("{service}.log"));
         let process = Process::start_with(&self.ground.binaries, service, &config, &log, &environment)?;
         self.members.push(Member { service, port, process });
         Ok(())
+    }
+
+    /// Has every process that starts from now on sign in as its own user, which must be there.
+    pub(super) fn sign_in_as_themselves(&mut self) {
+        self.own_users = true;
     }
 
     /// Adds a variable to the environment of every process that starts from now on.
@@ -119,11 +131,12 @@ impl Crew {
         self.dismiss(service)?.process.kill().await
     }
 
-    /// SIGTERM to the oldest process of a service, and its end in order.
-    pub(super) async fn terminate(&mut self, service: &str) -> anyhow::Result<()> {
+    /// SIGTERM to the oldest process of a service, and its end in order; returns how long that took.
+    pub(super) async fn terminate(&mut self, service: &str) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
         let code = self.dismiss(service)?.process.terminate(STEP).await?;
         anyhow::ensure!(code == Some(0), "{service} ended with {code:?} after SIGTERM");
-        Ok(())
+        Ok(begun.elapsed())
     }
 
     /// Sends a signal to the oldest process of a service.
@@ -161,7 +174,7 @@ impl Crew {
 
     /// Starts the sandbox again, empty.
     pub(super) async fn start_io(&mut self) -> anyhow::Result<()> {
-        let config = self.dir.path().join("fleet.toml");
+        let config = self.config();
         let mut sandbox = Process::start(&self.ground.binaries, "sandbox", &config, self.dir.path())?;
         sandbox.wait_ready(self.ports.sandbox, STEP).await?;
         self.sandbox = Some(sandbox);
@@ -184,18 +197,34 @@ impl Crew {
         Ok((number("unique").context("a count")?, number("duplicates").context("a count")?))
     }
 
+    /// The settings file of all.
+    pub(super) fn config(&self) -> std::path::PathBuf {
+        self.dir.path().join("fleet.toml")
+    }
+
     /// The folder of the enti.
     pub(super) fn enti_dir(&self) -> std::path::PathBuf {
         self.dir.path().join("enti")
     }
 
-    /// The metrics of every service that answers.
-    pub(super) async fn metrics(&self) -> String {
+    /// The metrics of every process.
+    pub(super) async fn metrics(&self) -> anyhow::Result<String> {
         let mut all = String::new();
         for service in SERVICES {
-            all.extend(self.get(service, "/metrics").await.map(|(_, text)| text));
+            all.extend(self.metrics_of(service).await?);
         }
-        all
+        Ok(all)
+    }
+
+    /// What each process of a service answers to `GET /metrics`, the oldest first.
+    pub(super) async fn metrics_of(&self, service: &str) -> anyhow::Result<Vec<String>> {
+        let client = crate::fleet::client::http_client()?;
+        let mut all = Vec::new();
+        for member in self.members.iter().filter(|member| member.service == service) {
+            let url = format!("http://127.0.0.1:{}/metrics", member.port);
+            all.push(client.get(url).send().await?.text().await?);
+        }
+        Ok(all)
     }
 
     /// Resident memory (KiB) and open files of each process that runs.
@@ -221,8 +250,8 @@ impl Crew {
         SERVICES.iter().map(|service| self.log_of(service)).collect()
     }
 
-    /// Ends every process; services that do not end in order are an error.
-    pub(super) async fn stand_down(mut self) -> anyhow::Result<()> {
+    /// Ends every process; services that do not end in order are an error. What they wrote stays.
+    pub(super) async fn stand_down(&mut self) -> anyhow::Result<()> {
         let ends = self.members.drain(..).map(async |member| {
             let code = member.process.terminate(STEP).await?;
             anyhow::ensure!(code == Some(0), "{} ended with {code:?}", member.service);

@@ -4,10 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use shared::broker::topology;
+use shared::broker::permissions::Role;
+use shared::broker::topology::Topology;
+use shared::broker::{self, RabbitMq, topology};
+use tokio::sync::OnceCell;
 
+use super::bounds::{Stopwatch, Within};
 use crate::brokers::{Brokers, Cluster};
-use crate::fleet::Binaries;
+use crate::fleet::{Binaries, access};
 
 /// What a row stands on.
 #[derive(Clone)]
@@ -22,6 +26,10 @@ pub struct Ground {
     pub(super) redis_url: String,
     /// The fleet's test build.
     pub(super) binaries: Binaries,
+    /// What the times of the row are held against.
+    pub(super) stopwatch: Stopwatch,
+    /// Whether the services' own users are there.
+    pub(super) granted: Arc<OnceCell<bool>>,
 }
 
 impl Ground {
@@ -38,7 +46,14 @@ impl Ground {
             more_amqp: Vec::new(),
             redis_url,
             binaries: binaries.clone(),
+            stopwatch: Stopwatch::default(),
+            granted: Arc::default(),
         })
+    }
+
+    /// The same for a row that promises these times.
+    pub(super) fn timed(&self, within: Vec<Within>) -> Self {
+        Self { stopwatch: Stopwatch::new(within), ..self.clone() }
     }
 
     /// The same with a cluster in the place of the shared broker.
@@ -58,6 +73,7 @@ impl Ground {
     pub(super) async fn redis(&self) -> anyhow::Result<redis::aio::MultiplexedConnection> {
         // The library's own half second is short for a look at many keys on a machine that does other things too.
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(LOOK));
+        let config = config.set_connection_timeout(Some(LOOK));
         redis::Client::open(self.redis_url.as_str())?
             .get_multiplexed_async_connection_with_config(&config)
             .await
@@ -90,6 +106,57 @@ impl Ground {
         }
         connection.close(200, "done".into()).await?;
         Ok(())
+    }
+
+    /// Its virtual host by name.
+    pub(super) fn vhost(&self) -> &str {
+        match self.amqp_url.rsplit_once('/') {
+            Some((_, "%2f")) | None => "/",
+            Some((_, name)) => name,
+        }
+    }
+
+    /// Makes the users of the services, once, and declares on cleared ground what they may not declare. False where
+    /// the brokers are not ours to administer.
+    pub(super) async fn grant(&self) -> anyhow::Result<bool> {
+        let granted = self.granted.get_or_try_init(async || access::grant(&self.brokers, self.vhost()).await);
+        if !*granted.await? {
+            return Ok(false);
+        }
+        let url = self.amqp_url.clone().into();
+        let declaring = RabbitMq::start(broker::Options { url, ..broker::Options::default() })?;
+        declaring.wait_until_up(LOOK).await?;
+        declaring.close().await;
+        Ok(true)
+    }
+
+    /// Lets the scheduler's user publish as `deploy/` has it, or to nothing at all.
+    pub(super) async fn permit_scheduler(&self, publishes: bool) -> anyhow::Result<()> {
+        let (user, vhost) = (Role::Scheduler.user(), self.vhost());
+        let definitions = Topology::fleet().definitions(vhost);
+        let permissions = definitions["permissions"].as_array().context("permissions")?;
+        let ours = permissions.iter().find(|it| it["user"] == user).context("the scheduler's")?;
+        let pattern = |what: &str| ours[what].as_str().unwrap_or_default().replace('\\', "\\\\");
+        let write = if publishes { pattern("write") } else { "^$".to_owned() };
+        let (configure, read) = (pattern("configure"), pattern("read"));
+        let set = format!(
+            "ok = rabbit_auth_backend_internal:set_permissions(<<\"{user}\">>, <<\"{vhost}\">>, \
+             <<\"{configure}\">>, <<\"{write}\">>, <<\"{read}\">>, <<\"tests\">>)."
+        );
+        self.brokers.control(&["eval", &set]).await
+    }
+
+    /// Has the broker end the connections of a service; there must be some.
+    pub(super) async fn end_connections_of(&self, service: &str) -> anyhow::Result<()> {
+        let end = format!(
+            "All = rabbit_networking:connection_info_all([pid, vhost, client_properties]), \
+             Named = fun(I) -> {{_, P}} = lists:keyfind(client_properties, 1, I), \
+             case lists:keyfind(<<\"connection_name\">>, 1, P) of {{_, _, <<\"{service}\", _/binary>>}} -> true; _ -> false end end, \
+             Ours = [I || I <- All, {{vhost, <<\"{}\">>}} =:= lists:keyfind(vhost, 1, I), Named(I)], \
+             [_|_] = [rabbit_networking:close_connection(element(2, lists:keyfind(pid, 1, I)), <<\"a test\">>) || I <- Ours].",
+            self.vhost()
+        );
+        self.brokers.control(&["eval", &end]).await
     }
 
     /// Host and port of an address with a scheme.

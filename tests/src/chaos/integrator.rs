@@ -78,6 +78,11 @@ impl Integrator {
         }
     }
 
+    /// The node that it is connected to, or tries first.
+    pub(super) fn node(&self) -> &str {
+        &self.amqp_urls[0]
+    }
+
     /// Connects to the next node from now on.
     pub(super) async fn elsewhere(&mut self) {
         self.part().await;

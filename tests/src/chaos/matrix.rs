@@ -2,6 +2,7 @@
 
 use futures_util::future::LocalBoxFuture;
 
+use super::bounds::{self, Within};
 use super::ground::Ground;
 use super::result::Report;
 use super::rows;
@@ -43,6 +44,8 @@ pub struct Row {
     pub injected: &'static str,
     /// What must hold beside the invariants.
     pub wanted: &'static str,
+    /// How long it may take.
+    pub within: Vec<Within>,
     /// What it stands on.
     pub needs: Needs,
     /// It is in the quick half.
@@ -78,7 +81,8 @@ impl Row {
     {
         let [fault, injected, wanted] = words;
         let run: Injection = Box::new(move |ground| Box::pin(run(ground)));
-        Self { id, fault, injected, wanted, needs, quick, run, possible: || Ok(()) }
+        let within = bounds::of(id);
+        Self { id, fault, injected, wanted, within, needs, quick, run, possible: || Ok(()) }
     }
 
     /// The same row, not run where the machine does not let us inject it.

@@ -1,7 +1,7 @@
 //! The fault matrix: each row injects one fault into the real fleet, and a checker compares what the sandbox
 //! was sent with what was published, told and stored.
 //!
-//! - [`matrix`]: the rows, each with its injection and what it must show.
+//! - [`matrix`]: the rows, each with its injection and what it must show; `bounds`: how long each may take.
 //! - `trial` is one run of a fleet under a fault, `crew` its processes, `proxy` its cables, `gate` its
 //!   certificates.
 //! - `book` is what was published and told, `checker` holds the invariants against the sandbox's messages.
@@ -10,6 +10,7 @@
 //! `make chaos` runs all of it, `make test` the quick half, `make soak` a random mix.
 
 mod book;
+mod bounds;
 mod checker;
 mod crew;
 mod dice;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use super::bounds::Within;
 use super::matrix::matrix;
 use crate::fleet::project_root;
 
@@ -158,11 +159,12 @@ impl Outcome {
             count(Verdict::NotRun)
         );
         page.push_str(&last);
-        page.push_str("| row | fault | injected | must hold | seen | verdict |\n| --- | --- | --- | --- | --- | --- |\n");
+        page.push_str("| row | fault | injected | must hold | time | seen | verdict |\n| --- | --- | --- | --- | --- | --- | --- |\n");
         for row in matrix() {
             let Some(finding) = self.findings.iter().find(|finding| finding.id == row.id) else { continue };
             let (seen, verdict) = (seen(finding), self.verdict(finding));
-            let cells = [row.id, row.fault, row.injected, row.wanted, &seen, &verdict];
+            let times: Vec<String> = row.within.iter().map(Within::words).collect();
+            let cells = [row.id, row.fault, row.injected, row.wanted, &times.join("; "), &seen, &verdict];
             let cells: Vec<String> =
                 cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
             page.extend(["| ", &cells.join(" | "), " |\n"]);

@@ -89,7 +89,9 @@ async fn one(row: &Row, ground: &Ground) -> Finding {
     if let Err(why) = (row.possible)() {
         return finding(row, why, Verdict::NotHere);
     }
-    let ended = (row.run)(ground.clone()).await.with_context(|| format!("{} {}", row.id, row.fault));
+    let ground = ground.timed(row.within.clone());
+    let ended = (row.run)(ground.clone()).await.and_then(|seen| ground.stopwatch.complete().map(|()| seen));
+    let ended = ended.with_context(|| format!("{} {}", row.id, row.fault));
     let seconds = begun.elapsed().as_secs();
     let (seen, verdict, report) = match ended {
         Ok(seen) => (seen.words, Verdict::Held, seen.report),

@@ -100,7 +100,7 @@ async fn inject(trial: &mut Trial, fault: Fault, dice: &mut Dice) -> anyhow::Res
             let service = dice.pick(&SERVICES);
             trial.crew.enlist(service, &[])?;
             trial.crew.wait_ready().await?;
-            trial.crew.terminate(service).await
+            trial.crew.terminate(service).await.map(drop)
         }
         Fault::CutBroker => cable(trial, "amqp", Cable::Cut(End::Reset), lasts).await,
         Fault::CutRedis => cable(trial, "redis", Cable::Cut(End::Fin), lasts).await,

@@ -12,14 +12,14 @@ const PASSWORD: &str = "trial";
 /// The one key outside the fleet's prefix: a test build moves its clock by it.
 const CLOCK: &str = "~promemoria:clock-offset-ms";
 
-/// Makes the users of the shipped definitions, and the topology, since no service may declare it.
+/// Makes the users of the shipped definitions in a virtual host, and the topology, since no service may declare it.
 /// Brokers that the environment gave are not ours to administer: false, and the services use its user.
-pub(super) async fn grant(brokers: &Brokers) -> anyhow::Result<bool> {
+pub(crate) async fn grant(brokers: &Brokers, vhost: &str) -> anyhow::Result<bool> {
     if *brokers.origin() == Origin::Environment {
         return Ok(false);
     }
     let users: Vec<&str> = Role::ALL.iter().map(|role| role.user()).collect();
-    brokers.import(&Topology::fleet().definitions("/"), &users, PASSWORD).await?;
+    brokers.import(&Topology::fleet().definitions(vhost), &users, PASSWORD).await?;
     let mut redis = redis::Client::open(brokers.redis_url())?.get_multiplexed_async_connection().await?;
     let path = project_root().join("deploy/redis/users.acl");
     let list = std::fs::read_to_string(&path).with_context(|| format!("{} is missing", path.display()))?;
@@ -37,8 +37,9 @@ pub(super) async fn grant(brokers: &Brokers) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// The settings that make a process its own user, as variables of its environment.
-pub(super) fn variables(brokers: &Brokers, process: &str) -> Vec<(String, String)> {
+/// The settings that make a process its own user on the brokers at these addresses (AMQP, Redis), as variables of its
+/// environment.
+pub(crate) fn variables((amqp_url, redis_url): (&str, &str), process: &str) -> Vec<(String, String)> {
     let Some(role) = Role::of_process(process) else { return Vec::new() };
     let signed_in = |url: &str| {
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -46,8 +47,8 @@ pub(super) fn variables(brokers: &Brokers, process: &str) -> Vec<(String, String
         format!("{scheme}://{}:{PASSWORD}@{host}", role.user())
     };
     vec![
-        ("PROMEMORIA__AMQP__URL".to_owned(), signed_in(brokers.amqp_url())),
+        ("PROMEMORIA__AMQP__URL".to_owned(), signed_in(amqp_url)),
         ("PROMEMORIA__AMQP__DECLARE".to_owned(), "false".to_owned()),
-        ("PROMEMORIA__REDIS__URL".to_owned(), signed_in(brokers.redis_url())),
+        ("PROMEMORIA__REDIS__URL".to_owned(), signed_in(redis_url)),
     ]
 }

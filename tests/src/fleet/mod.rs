@@ -3,7 +3,7 @@
 //! `access` makes each service a user of its own, `build` makes the binaries, `process` runs one, `settings` writes what they read, `client` is the
 //! integrator: it publishes events and listens to outcomes. [`Fleet`] puts them together.
 
-mod access;
+pub(crate) mod access;
 mod build;
 pub mod client;
 mod process;
@@ -65,7 +65,7 @@ impl Fleet {
         let ports = Ports::free()?;
         settings::write(dir.path(), (brokers.amqp_url(), brokers.redis_url()), ports, enti)?;
         let config = dir.path().join("fleet.toml");
-        let own_users = access::grant(&brokers).await?;
+        let own_users = access::grant(&brokers, "/").await?;
         let mut sandbox = Process::start(&binaries, "sandbox", &config, dir.path())?;
         sandbox.wait_ready(ports.sandbox, READY).await?;
         let (services, others) = (Vec::new(), Vec::new());
@@ -105,12 +105,13 @@ impl Fleet {
     /// # Errors
     /// A broker refuses it.
     pub async fn grant(&self) -> anyhow::Result<()> {
-        access::grant(&self.brokers).await.map(drop)
+        access::grant(&self.brokers, "/").await.map(drop)
     }
 
     /// What a service signs in with.
     fn variables(&self, name: &str) -> Vec<(String, String)> {
-        if self.own_users { access::variables(&self.brokers, name) } else { Vec::new() }
+        let addresses = (self.brokers.amqp_url(), self.brokers.redis_url());
+        if self.own_users { access::variables(addresses, name) } else { Vec::new() }
     }
 
     /// Starts one more dispatcher beside the first, and waits until it is ready.

@@ -9,7 +9,7 @@ use tests::fleet::client::{Client, metrics};
 use tests::fleet::{ENTI, Enti, Fleet};
 use tokio::time::{Instant, sleep};
 
-use crate::journal::{Journal, command, connection, notice, of, permit, until_lost, until_ready};
+use crate::journal::{command, connection, notice, of, open, permit, until_lost, until_ready};
 
 /// How long each step may take on a busy machine.
 const STEP: Duration = Duration::from_mins(2);
@@ -33,7 +33,7 @@ async fn a_record_deleted_behind_the_fleets_back_is_counted() -> anyhow::Result<
     delete(&fleet, b"c:", "permesso-3").await?;
     until_differs(&fleet, true).await?;
     assert_eq!(compared_again(&fleet, 1).await?[1], 0, "the other ente's books are whole");
-    Journal::open(&fleet).await?.rebuild(usize::MAX).await?;
+    open(&fleet).await?.rebuild(usize::MAX).await?;
     until_differs(&fleet, false).await?;
 
     a_case_of_which_the_journal_knows_nothing_is_counted(&mut fleet).await?;

@@ -2,23 +2,16 @@
 //! and nothing that was sent goes again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
-use shared::broker::RabbitMq;
-use shared::domain::catalogue::Catalogue;
 use shared::domain::plan::case_id;
-use shared::journal::{Comparison, Counts, Kind, Lanes, Reading, Replay, barrier, compare, gaps, mend};
-use shared::service;
-use shared::settings::{Registry, Settings};
-use shared::store::inspect::Inspector;
-use shared::store::keys::CaseId;
-use shared::store::{Books, CaseStore, MemoryBooks, Redis};
+use shared::journal::{Comparison, Kind};
 use tests::brokers::Server;
 use tests::fleet::client::{Client, http_client, sandbox_messages};
 use tests::fleet::{Enti, Fleet};
+use tests::journal::Journal;
 use tokio::time::{Instant, sleep};
 
 /// How long each step may take on a busy machine.
@@ -114,7 +107,7 @@ async fn what_was_deleted_is_found_and_put_back(fleet: &Fleet) -> anyhow::Result
     // It looks like one that waits; and nobody would send it.
     let lost = (Kind::Unplaced, Some("pending"), Some("pending, but not in the schedule"));
     assert_eq!(found, [(Kind::Progress, Some("sent"), Some("pending")), lost]);
-    Journal::open(fleet).await?.rebuild(usize::MAX).await?;
+    open(fleet).await?.rebuild(usize::MAX).await?;
     ledger(fleet).await?;
     what_is_half_gone_is_put_back(fleet).await
 }
@@ -142,7 +135,7 @@ async fn what_is_half_gone_is_put_back(fleet: &Fleet) -> anyhow::Result<()> {
     // The entries of the permit without its record are there, too.
     assert_eq!(count(Kind::Unplaced), lost.len(), "{found:?}");
     assert!(count(Kind::Orphan) > 1, "{found:?}");
-    Journal::open(fleet).await?.rebuild(usize::MAX).await?;
+    open(fleet).await?.rebuild(usize::MAX).await?;
     assert_eq!(ledger(fleet).await?, whole);
     Ok(())
 }
@@ -154,9 +147,9 @@ async fn a_rebuild_may_be_cut_short(fleet: &mut Fleet, client: &mut Client) -> a
     command(fleet, "FLUSHALL").await?;
     let lost = audit(fleet).await?.remove("borgochiaro").context("no such ente")?.differences;
     assert!(lost.len() > 60 && lost.iter().all(|it| it.kind == Kind::Missing), "{lost:?}");
-    Journal::open(fleet).await?.rebuild(50).await?;
+    open(fleet).await?.rebuild(50).await?;
     ensure!(ledger(fleet).await.is_err(), "half of it is missing");
-    Journal::open(fleet).await?.rebuild(usize::MAX).await?;
+    open(fleet).await?.rebuild(usize::MAX).await?;
     assert_eq!(ledger(fleet).await?, whole);
     fleet.start_service("scheduler")?;
     fleet.wait_ready().await?;
@@ -201,79 +194,14 @@ pub(crate) async fn ledger(fleet: &Fleet) -> anyhow::Result<BTreeMap<String, sha
     Ok(all.into_iter().map(|(ente, comparison)| (ente, comparison.ledger)).collect())
 }
 
-/// The journal of a fleet up to now, and what it is replayed with.
-pub(crate) struct Journal {
-    settings: Settings,
-    catalogue: Arc<Catalogue>,
-    enti: Arc<Registry>,
-    redis: Redis,
-    reading: Reading,
-}
-
-impl Journal {
-    pub(crate) async fn open(fleet: &Fleet) -> anyhow::Result<Self> {
-        let settings = Settings::load(Some(&fleet.config()), std::iter::empty());
-        let settings = settings.map_err(|faults| anyhow::anyhow!("{faults:?}"))?;
-        let (catalogue, live) = service::in_force(&settings)?;
-        let options = service::broker_options(&settings, "test");
-        let broker = RabbitMq::start(options.clone())?;
-        let end = barrier(&broker.publisher()).await?;
-        broker.close().await;
-        let reading = Reading::streams(&options, None, end).await?;
-        let redis = Redis::connect(&service::redis_options(&settings)).await?;
-        Ok(Self { settings, catalogue, enti: live.current(), redis, reading })
-    }
-
-    /// Replays this many lines into books.
-    async fn replay<B: Books + Clone + 'static>(
-        &mut self,
-        books: B,
-        lines: usize,
-    ) -> anyhow::Result<BTreeMap<String, Counts>> {
-        let with = (&self.settings, service::recipient_hash(&self.settings));
-        let now_ms = self.redis.now_ms().await?;
-        let in_force = (Arc::clone(&self.catalogue), Arc::clone(&self.enti));
-        let mut running = Lanes::new(Replay::new(books, in_force, with, now_ms));
-        for _ in 0..lines {
-            let Some(line) = self.reading.next().await? else { return Ok(running.finish().await?) };
-            running.line(line).await?;
-        }
-        // Killed here: what is in the lanes is dropped wherever it stands.
-        Ok(BTreeMap::new())
-    }
-
-    /// Replays this many lines into Redis.
-    pub(crate) async fn rebuild(mut self, lines: usize) -> anyhow::Result<()> {
-        let store = CaseStore::new(self.redis.clone());
-        self.replay(store, lines).await?;
-        if lines == usize::MAX {
-            let inspector = Inspector::new(self.redis.clone());
-            for ente in self.enti.enti() {
-                mend(&self.redis, &ente.id, &inspector.cases(&ente.id).await?).await?;
-            }
-        }
-        self.reading.close().await;
-        Ok(())
-    }
+/// The journal of a fleet up to now.
+pub(crate) async fn open(fleet: &Fleet) -> anyhow::Result<Journal> {
+    Journal::open(&fleet.config(), &[]).await
 }
 
 /// Compares journal and ledger of every ente.
 pub(crate) async fn audit(fleet: &Fleet) -> anyhow::Result<BTreeMap<String, Comparison>> {
-    let mut journal = Journal::open(fleet).await?;
-    let books = MemoryBooks::new(journal.redis.now_ms().await?);
-    let counts = journal.replay(books.clone(), usize::MAX).await?;
-    let store = CaseStore::new(journal.redis.clone());
-    let mut all = BTreeMap::new();
-    for ente in journal.enti.enti() {
-        let counts = counts.get(&ente.id).copied().unwrap_or_default();
-        ensure!(counts.unplanned == 0 && counts.refused == 0, "{}: {counts:?}", ente.id);
-        let cases: Vec<CaseId> = books.cases(&ente.id);
-        let mut comparison = compare(&ente.id, (&books, &store), &cases).await?;
-        comparison.differences.extend(gaps(&journal.redis, &ente.id, &cases).await?);
-        all.insert(ente.id.clone(), comparison);
-    }
-    journal.reading.close().await;
-    Ok(all)
+    open(fleet).await?.audit().await
 }
 
 /// Waits until the scheduler is ready, or is not; returns what it says of it.

@@ -95,7 +95,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
             return Err(Step::End(End::GiveBack));
         }
         self.in_time(request)?;
-        crash_point!("dispatcher.before-fence", &request.message.evento);
+        crash_point!("dispatcher.before-fence", &message.evento, request.codice_fiscale.expose().as_bytes());
         self.pass_the_fence(request).await?;
         crash_point!("dispatcher.fenced");
         let token = if token.is_fresh() {

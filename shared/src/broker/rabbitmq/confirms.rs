@@ -97,7 +97,7 @@ async fn offer(channel: &Channel, request: Request) -> Done {
     let (exchange, key) = (envelope.exchange.clone(), envelope.routing_key.clone());
     let published =
         channel.basic_publish(exchange, key, options, &envelope.body, envelope.properties.clone()).await;
-    crate::crash_point!("broker.offered");
+    crate::crash_point!("broker.offered", request.envelope.exchange.as_str());
     let result = match published {
         Ok(confirm) => confirm.await,
         Err(error) => Err(error),

@@ -6,13 +6,19 @@ use anyhow::ensure;
 use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 
+use tokio::time::Instant;
+
 use super::life::lasts;
 use crate::brokers::Server;
+use crate::chaos::bounds::Measure;
 use crate::chaos::checker::Bounds;
 use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Needs, Row, Seen};
 use crate::chaos::proxy::{Cable, Flow};
+use crate::chaos::result::Report;
 use crate::chaos::trial::{Setup, Trial};
+use crate::fleet::client::metrics;
+use crate::fleet::{Ports, SERVICES};
 
 /// The rows.
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -40,8 +46,8 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F25",
             [
                 "the broker's memory alarm",
-                "set_vm_memory_high_watermark 0.00001 for 12 s",
-                "publishers wait, nothing lost, goes on by itself",
+                "set_vm_memory_high_watermark 0.00001 for 12 s (the matrix: 60 s)",
+                "publishers wait and say so, nothing lost, goes on by itself (the matrix: and consumers acknowledge; here what is acknowledged was told of before)",
             ],
             alone,
             |ground| alarm(ground, ["set_vm_memory_high_watermark", "0.00001"], "0.4"),
@@ -66,7 +72,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F28",
             [
                 "a channel error",
-                "the exchange promemoria.work is deleted under the fleet",
+                "the exchange promemoria.work is deleted under the fleet; the scheduler's permission to write is taken away",
                 "rebuilt, or not ready: never up and mute",
             ],
             exchange_deleted,
@@ -137,12 +143,12 @@ async fn dies(ground: Ground) -> anyhow::Result<Seen> {
     let brokers = std::sync::Arc::clone(&ground.brokers);
     let death = async {
         brokers.kill(Server::RabbitMq).await?;
-        brokers.start_again(Server::RabbitMq).await
+        brokers.start_again(Server::RabbitMq).await?;
+        anyhow::Ok(Instant::now())
     };
-    let (published, died) = tokio::join!(trial.publish(500), death);
-    died?;
+    let (published, back) = tokio::join!(trial.publish(500), death);
     published?;
-    trial.mended();
+    trial.mended_at(back?);
     let took = trial.settle().await?;
     let report = trial.close(Bounds::default()).await?;
     Ok(Seen::new(format!("all over {took:.1} s after it was back"), report))
@@ -152,29 +158,45 @@ async fn alarm(ground: Ground, alarm: [&str; 2], usual: &str) -> anyhow::Result<
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     trial.publish(20).await?;
     ground.brokers.control(&alarm).await?;
+    let ports = trial.crew.ports;
     let over = async {
         lasts(Duration::from_secs(12)).await;
-        ground.brokers.control(&[alarm[0], usual]).await
+        let blocked = blocked(ports).await?;
+        ground.brokers.control(&[alarm[0], usual]).await?;
+        anyhow::Ok((blocked, Instant::now()))
     };
     let (published, over) = tokio::join!(trial.publish(20), over);
-    over?;
+    let (blocked, over) = over?;
     published?;
-    trial.mended();
+    trial.mended_at(over);
     let took = trial.settle().await?;
     let report = trial.close(Bounds::default()).await?;
-    Ok(Seen::new(format!("all over {took:.1} s after the alarm"), report))
+    ensure!(blocked > 0, "no service says that the broker blocks it");
+    Ok(Seen::new(format!("{blocked} of 3 services blocked; all over {took:.1} s after the alarm"), report))
+}
+
+/// How many services say that the broker blocks them.
+async fn blocked(ports: Ports) -> anyhow::Result<usize> {
+    let mut blocked = 0;
+    for service in SERVICES {
+        let metrics = metrics(ports.of(service)).await?;
+        blocked += usize::from(metrics.lines().any(|line| line == "promemoria_broker_blocked 1"));
+    }
+    Ok(blocked)
 }
 
 async fn swallowed(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default().through("amqp")).await?;
     trial.publish(20).await?;
     trial.cable("amqp")?.set(Cable::Hold);
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     trial.publish(20).await?;
-    for service in crate::fleet::SERVICES {
+    for service in SERVICES {
         trial.wait_readiness(service, false).await?;
     }
-    let found = begun.elapsed().as_secs_f64();
+    let found = begun.elapsed();
+    ground.stopwatch.hold(Measure::Found, found)?;
+    let found = found.as_secs_f64();
     trial.cable("amqp")?.mend();
     trial.mended();
     let took = trial.settle().await?;
@@ -186,12 +208,39 @@ async fn exchange_deleted(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     let (connection, channel) = ground.amqp().await?;
     channel.exchange_delete("promemoria.work".into(), ExchangeDeleteOptions::default()).await?;
+    trial.mended();
     connection.close(200, "done".into()).await?;
     trial.publish(20).await?;
+    let took = trial.settle().await?;
+    trial.close(Bounds::default()).await?;
+    let (report, granted) = not_permitted(&ground).await?;
+    Ok(Seen::new(
+        format!(
+            "declared again by the fleet, all over {took:.1} s later; without the permission not ready, all over {granted:.1} s after it was granted"
+        ),
+        report,
+    ))
+}
+
+/// The scheduler may no longer publish to the exchange of its work; its connections are new, since the broker asks
+/// once in a while only whether a channel still may.
+async fn not_permitted(ground: &Ground) -> anyhow::Result<(Report, f64)> {
+    let mut trial = Trial::start(ground, Setup::default().own_users()).await?;
+    trial.publish(5).await?;
+    trial.settle().await?;
+    ground.permit_scheduler(false).await?;
+    ground.end_connections_of("scheduler").await?;
+    trial.publish(20).await?;
+    let found = trial.wait_readiness("scheduler", false).await;
+    let sent = trial.created().await?;
+    ground.permit_scheduler(true).await?;
+    found?;
     trial.mended();
     let took = trial.settle().await?;
+    trial.wait_readiness("scheduler", true).await?;
     let report = trial.close(Bounds::default()).await?;
-    Ok(Seen::new(format!("declared again by the fleet; all over {took:.1} s later"), report))
+    ensure!(sent == 5, "{sent} messages were sent by a scheduler that may not publish");
+    Ok((report, took))
 }
 
 async fn queue_deleted(ground: Ground) -> anyhow::Result<Seen> {
@@ -199,9 +248,9 @@ async fn queue_deleted(ground: Ground) -> anyhow::Result<Seen> {
     trial.publish(20).await?;
     let (connection, channel) = ground.amqp().await?;
     channel.queue_delete("promemoria.dispatch".into(), QueueDeleteOptions::default()).await?;
+    trial.mended();
     connection.close(200, "done".into()).await?;
     trial.publish(20).await?;
-    trial.mended();
     let took = trial.settle().await?;
     let report = trial.close(Bounds::default()).await?;
     Ok(Seen::new(format!("subscribed again; all over {took:.1} s later"), report))

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
 use super::life::lasts;
-use crate::chaos::checker::CANARIES;
+use crate::chaos::checker::{Bounds, CANARIES};
 use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Row, Seen};
 use crate::chaos::trial::{Setup, Trial};
@@ -76,7 +76,9 @@ async fn days(ground: Ground) -> anyhow::Result<Seen> {
             "{what}: {due} were armed a minute before, {left} after {sent} were sent"
         );
     }
-    trial.crew.stand_down().await?;
+    let created = trial.created().await?;
+    trial.until("each is told", |book| book.count("messaggio.inviato") == created).await?;
+    trial.close_uncounted(Bounds::default()).await?;
     Ok(Seen {
         words: format!("{} reminders at 09:00 in Rome, none a minute before", DAYS.len()),
         report: None,

@@ -1,11 +1,13 @@
 //! F62: a million timers, and a hundred thousand of them due at nine o'clock.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use redis::AsyncCommands as _;
 use serde_json::json;
 use shared::domain::catalogue::Catalogue;
 use shared::domain::ente::Ente;
@@ -15,7 +17,6 @@ use shared::take::Taker;
 use shared::wire::RecipientHash;
 use tokio::time::{Instant, sleep};
 
-use crate::chaos::checker::CANARIES;
 use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Needs, Row, Seen};
 use crate::chaos::trial::{Setup, Trial};
@@ -42,7 +43,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
         [
             "a million timers, 100,000 of them due at once",
             "250,000 permits taken by planner and scripts; the fleet's clock set to 09:00 of a day on which 100,000 reminders are due",
-            "each sent once, no lease missed, no answer of Redis later than 100 ms",
+            "each sent once, none in doubt, no lease missed (each asked of the renderer once), no answer of Redis later than 100 ms",
         ],
         (Needs::Alone, false),
         nine_o_clock,
@@ -52,7 +53,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
 async fn nine_o_clock(ground: Ground) -> anyhow::Result<Seen> {
     // Leases as in production: a trial's 3 s are for rows that wait for their end.
     let setup = Setup::default().with("SCHEDULER__LEASE", "30s");
-    let trial = Trial::start(&ground, setup).await?;
+    let mut trial = Trial::start(&ground, setup).await?;
     let begun = Instant::now();
     fill(&ground, &trial).await?;
     let filled = begun.elapsed().as_secs();
@@ -69,10 +70,18 @@ async fn nine_o_clock(ground: Ground) -> anyhow::Result<Seen> {
     trial.wait_quiet().await?;
     let left = trial.due().await?;
     ensure!(left == armed - DUE, "{left} timers are left of {armed}");
-    let logs = trial.crew.logs();
-    let metrics = trial.crew.metrics().await;
+    // Not `close`: the permits were taken without the broker, so that the journal has no line of them to be held
+    // against, and a million entries are counted by their sets, not one by one.
+    let doubts: usize = ground.redis().await?.zcard("pm:{borgochiaro}:doubt").await?;
+    let metrics = trial.crew.metrics().await?;
     trial.crew.stand_down().await?;
-    ensure!(!logs.contains(CANARIES[0]) && !metrics.contains(CANARIES[0]), "I6: a fiscal code");
+    let written = [("a log", trial.crew.logs()), ("a metric", metrics)];
+    for (place, text) in &written {
+        ensure!(!names_someone(text), "I6: a fiscal code is in {place}");
+    }
+    let rendered = counted(&written[1].1, "promemoria_stage_duration_seconds_count{stage=\"render\"} ");
+    ensure!(doubts == 0, "{doubts} in doubt");
+    ensure!(rendered == DUE, "{rendered} render requests for {DUE} messages: leases were missed");
     ensure!(slowest <= STALL, "an answer of Redis took {slowest:?}");
     let slowest = slowest.as_secs_f64() * 1e3;
     Ok(Seen {
@@ -136,6 +145,17 @@ async fn fill(ground: &Ground, trial: &Trial) -> anyhow::Result<()> {
         async move { tokio::spawn(async move { desk.take(number).await }).await? }
     });
     stream::iter(takes).buffer_unordered(AT_ONCE).try_collect::<()>().await
+}
+
+/// Whether a word of the text is the fiscal code of one of those persons.
+fn names_someone(text: &str) -> bool {
+    let people: HashSet<String> = (0..DUE + ARMED).map(person).collect();
+    text.split(|letter: char| !letter.is_ascii_alphanumeric()).any(|word| people.contains(word))
+}
+
+/// A counter of one process's metrics; 0 if it is not there.
+fn counted(metrics: &str, series: &str) -> usize {
+    metrics.lines().filter_map(|line| line.strip_prefix(series)?.parse::<usize>().ok()).sum()
 }
 
 /// The fiscal code of a person made up for this number.

@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::crash::{second_copy, sent_again};
 use crate::chaos::checker::Bounds;
 use crate::chaos::dice::Dice;
 use crate::chaos::ground::Ground;
@@ -20,6 +21,10 @@ const EVENTS_A_KILL: usize = 25;
 /// `io.concurrency` of F15: the requests that one dispatcher may have under way when it dies.
 const CONCURRENCY: usize = 8;
 
+/// `shutdown.grace` of F17, and how long the rest of an end may take: connections are closed in order.
+const GRACE: Duration = Duration::from_secs(1);
+const GOODBYE: Duration = Duration::from_secs(2);
+
 /// The rows.
 pub(in crate::chaos) fn rows() -> Vec<Row> {
     let all = (Needs::Alone, false);
@@ -28,8 +33,8 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F11",
             [
                 "dispatcher dies while IO answers",
-                "IO stores the message and answers late, SIGKILL meanwhile",
-                "created once, one doubt",
+                "IO stores the message and answers late, SIGKILL meanwhile, once with policy hold and once with resend",
+                "hold: created once, one doubt; resend: the doubt is told, then a second copy goes, and no third",
             ],
             while_io_answers,
         ),
@@ -56,8 +61,8 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F17",
             [
                 "SIGTERM while IO is slow",
-                "IO answers after 8 s, shutdown.grace is 1 s",
-                "doubts at most the requests under way; none lost",
+                "IO answers after 8 s, shutdown.grace is 1 s (the matrix: 30 s, then SIGKILL)",
+                "ends within its grace; doubts at most the requests under way; none lost",
             ],
             stop_while_io_is_slow,
         ),
@@ -65,8 +70,8 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F18",
             [
                 "a panic in a handler",
-                "one panic in each service, in the middle of 20 events each",
-                "the event comes again, its neighbours are not affected",
+                "one panic in each service, in the middle of 20 events each, its text quoting the person in hand (the matrix: and an event that takes all memory)",
+                "the event comes again, its neighbours are not affected; nothing of the panic's text is in a log",
             ],
             panics,
         ),
@@ -74,8 +79,8 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F19",
             [
                 "a zombie: a dispatcher that is frozen and thaws",
-                "SIGSTOP before the fence, and between fence and POST; another dispatcher takes over; SIGCONT",
-                "no POST by a superseded delivery; the late POST closes its doubt; one copy",
+                "SIGSTOP before the fence, where the broker ends its connections and gives the delivery to another dispatcher; SIGSTOP between fence and POST, where a lease brings another; SIGCONT",
+                "no POST by a dead delivery; the late POST closes its doubt; one copy",
             ],
             zombies,
         ),
@@ -83,17 +88,31 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
 }
 
 async fn while_io_answers(ground: Ground) -> anyhow::Result<Seen> {
-    let mut trial = Trial::start(&ground, Setup::default()).await?;
+    let mut trial = killed_while_io_answers(&ground, Setup::default()).await?;
+    trial.advance(INTENT).await?;
+    let took = trial.settle().await?;
+    let report = trial.close(Bounds { doubts: 1, ..Bounds::default() }).await?;
+    ensure!(report.in_doubt == 1, "{} in doubt, not 1", report.in_doubt);
+
+    let resend = Setup::default().in_doubt("resend").with("IO__RESEND_AFTER", "181s");
+    let mut trial = killed_while_io_answers(&ground, resend).await?;
+    sent_again(&mut trial).await?;
+    let report = second_copy(trial).await?;
+    let words = format!(
+        "hold: created once, one doubt, {took:.1} s after the kill; resend: told, then a second copy"
+    );
+    Ok(Seen::new(words, report))
+}
+
+async fn killed_while_io_answers(ground: &Ground, setup: Setup) -> anyhow::Result<Trial> {
+    let mut trial = Trial::start(ground, setup).await?;
     trial.io_fault(&json!({ "kind": "delay", "delay_ms": 2900, "operation": "submit" })).await?;
     trial.publish(1).await?;
     trial.wait_for("IO has the message", async |trial: &Trial| Ok(trial.created().await? == 1)).await?;
     trial.crew.kill("dispatcher").await?;
+    trial.mended();
     trial.crew.enlist("dispatcher", &[])?;
-    trial.advance(INTENT).await?;
-    trial.settle().await?;
-    let report = trial.close(Bounds { doubts: 1, ..Bounds::default() }).await?;
-    ensure!(report.in_doubt == 1, "{} in doubt, not 1", report.in_doubt);
-    Ok(Seen::new("created once, one doubt", report))
+    Ok(trial)
 }
 
 async fn random_kills(ground: Ground) -> anyhow::Result<Seen> {
@@ -142,18 +161,23 @@ async fn stop_while_io_is_slow(ground: Ground) -> anyhow::Result<Seen> {
     trial.io_fault(&slow).await?;
     trial.publish(3).await?;
     trial.wait_for("IO has the messages", async |trial: &Trial| Ok(trial.created().await? == 3)).await?;
-    trial.crew.terminate("dispatcher").await?;
+    let ended = trial.crew.terminate("dispatcher").await?;
+    ensure!(ended <= GRACE + GOODBYE, "it ended {:.1} s after SIGTERM", ended.as_secs_f64());
     trial.crew.enlist("dispatcher", &[])?;
     trial.advance(INTENT * 2).await?;
     trial.settle().await?;
     let report = trial.close(Bounds { doubts: 3, ..Bounds::default() }).await?;
-    Ok(Seen::new("the process ended within its grace; what it could not wait for is in doubt", report))
+    let words = format!(
+        "ended {:.1} s after SIGTERM, with a grace of 1 s; what it could not wait for is in doubt",
+        ended.as_secs_f64()
+    );
+    Ok(Seen::new(words, report))
 }
 
 async fn panics(ground: Ground) -> anyhow::Result<Seen> {
     let points = [
         ("scheduler", "intake.received:3:panic"),
-        ("renderer", "renderer.written:1:panic"),
+        ("renderer", "renderer.received:3:panic"),
         ("dispatcher", "dispatcher.before-fence:3:panic"),
     ];
     let mut last = None;
@@ -169,13 +193,17 @@ async fn panics(ground: Ground) -> anyhow::Result<Seen> {
 }
 
 async fn zombies(ground: Ground) -> anyhow::Result<Seen> {
-    let before = Setup::default().crash("dispatcher", "dispatcher.before-fence:1:stop");
+    // The lease outlasts it all: it is the same try that the broker gives to somebody else.
+    let before = Setup::default().with("SCHEDULER__LEASE", "2m");
+    let before = before.crash("dispatcher", "dispatcher.before-fence:1:stop");
     let mut trial = Trial::start(&ground, before).await?;
     // One only: others of this process could be past their fence when it freezes.
     trial.publish(1).await?;
     frozen(&trial).await?;
+    ground.end_connections_of("dispatcher").await?;
     trial.crew.enlist("dispatcher", &[])?;
     trial.settle().await?;
+    ensure!(trial.created().await? == 1, "the other dispatcher did not send it");
     trial.crew.signal("dispatcher", Signal::CONT)?;
     trial.publish(5).await?;
     trial.settle().await?;

@@ -10,13 +10,12 @@ mod wait;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use redis::AsyncCommands as _;
+use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::book::Book;
-use super::checker::{Bounds, Evidence, check};
+use super::checker::{Bounds, Evidence, check, check_uncounted};
 use super::crew::{Crew, STEP};
 use super::ground::Ground;
 use super::integrator::Integrator;
@@ -25,6 +24,7 @@ use super::result::Report;
 use super::stored::Stored;
 use crate::fleet::SERVICES;
 use crate::fleet::client::{sandbox_fault, sandbox_messages};
+use crate::journal::Journal;
 use setup::usual_enti;
 
 pub(super) use setup::Setup;
@@ -67,6 +67,9 @@ impl Trial {
         environment.extend(setup.environment);
         let enti = setup.enti.unwrap_or_else(usual_enti);
         let mut crew = Crew::muster_on(ground, &enti, environment, setup.io_port).await?;
+        if setup.own_users && ground.grant().await? {
+            crew.sign_in_as_themselves();
+        }
         let mut cables = Vec::new();
         for what in setup.through {
             let cable = lay_cable(ground, &mut crew, what).await?;
@@ -113,11 +116,26 @@ impl Trial {
 
     /// Ends the fleet and holds everything that it did against the invariants.
     pub(super) async fn close(self, bounds: Bounds) -> anyhow::Result<Report> {
-        let metrics = self.crew.metrics().await;
+        self.end(bounds, check).await
+    }
+
+    /// The same for a row whose events the book does not follow ([`Trial::say`]): several messages come of one, so
+    /// that the row counts itself what was sent.
+    pub(super) async fn close_uncounted(self, bounds: Bounds) -> anyhow::Result<()> {
+        self.end(bounds, check_uncounted).await
+    }
+
+    async fn end<R>(
+        mut self,
+        bounds: Bounds,
+        check: fn(&Evidence<'_>, Bounds) -> anyhow::Result<R>,
+    ) -> anyhow::Result<R> {
+        let metrics = self.crew.metrics().await?;
         let messages = sandbox_messages(self.crew.ports.sandbox).await?;
         let stored = Stored::count(&self.ground).await?;
         let dead = dead_letters(&self.ground).await?;
         let keys = store_keys(&self.ground).await?;
+        self.crew.stand_down().await?;
         let logs = self.crew.logs();
         let told = self.book.outcomes.iter().map(Value::to_string).collect();
         let written = vec![
@@ -129,8 +147,22 @@ impl Trial {
         ];
         let evidence = Evidence { book: &self.book, messages: &messages, stored: &stored, written: &written };
         let report = check(&evidence, bounds)?;
-        self.crew.stand_down().await?;
+        self.audit().await?;
         Ok(report)
+    }
+
+    /// I8 from the other side: what the journal says is what the ledger says, message by message.
+    async fn audit(&self) -> anyhow::Result<()> {
+        let variables = [
+            ("PROMEMORIA__REDIS__URL", self.ground.redis_url.as_str()),
+            ("PROMEMORIA__REDIS__ALLOW_PLAINTEXT", "true"),
+            ("PROMEMORIA__AMQP__ALLOW_PLAINTEXT", "true"),
+        ];
+        for (ente, found) in Journal::open(&self.crew.config(), &variables).await?.audit().await? {
+            let differences = found.differences;
+            ensure!(differences.is_empty(), "I8: journal and ledger of {ente} differ: {differences:?}");
+        }
+        Ok(())
     }
 }
 
@@ -160,9 +192,20 @@ async fn dead_letters(ground: &Ground) -> anyhow::Result<String> {
     Ok(headers)
 }
 
+/// The names of all keys, and of the fields of all hashes.
 async fn store_keys(ground: &Ground) -> anyhow::Result<String> {
     let mut redis = ground.redis().await?;
-    let keys: Vec<Vec<u8>> = redis.keys("*").await?;
-    let keys: Vec<_> = keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
-    Ok(keys.join("\n"))
+    let script = redis::Script::new(
+        "local all = {}
+         for _, key in ipairs(redis.call('KEYS', '*')) do
+             all[#all + 1] = key
+             if redis.call('TYPE', key).ok == 'hash' then
+                 for _, field in ipairs(redis.call('HKEYS', key)) do all[#all + 1] = field end
+             end
+         end
+         return all",
+    );
+    let names: Vec<Vec<u8>> = script.invoke_async(&mut redis).await?;
+    let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    Ok(names.join("\n"))
 }

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::Trial;
-use crate::chaos::checker::CANARIES;
+use crate::chaos::checker::{CANARIES, COGNOME, NOME};
 
 impl Trial {
     /// Publishes events of as many cases, each of which leads to one message at once; returns their ids.
@@ -115,7 +115,7 @@ fn event(number: usize, ente: &str) -> Value {
         "ente": ente, "servizio": "alloggi-sociali",
         "data": {
             "codice_fiscale": CANARIES[number % 4], "bando": "B27", "numero_protocollo": id,
-            "url_domanda": "https://domande.example.it/1",
+            "url_domanda": "https://domande.example.it/1", "nome": NOME, "cognome": COGNOME,
         },
     })
 }

@@ -11,6 +11,7 @@ pub(in crate::chaos) struct Setup {
     pub(super) crash: Option<(&'static str, String)>,
     pub(super) through: Vec<&'static str>,
     pub(super) io_port: Option<u16>,
+    pub(super) own_users: bool,
 }
 
 impl Setup {
@@ -29,6 +30,12 @@ impl Setup {
     /// The sandbox listens there: something else stands before it already.
     pub(in crate::chaos) fn io_on(mut self, port: u16) -> Self {
         self.io_port = Some(port);
+        self
+    }
+
+    /// Each service signs in as its own user and may declare nothing, as `deploy/` has it.
+    pub(in crate::chaos) fn own_users(mut self) -> Self {
+        self.own_users = true;
         self
     }
 

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Trial;
 use crate::chaos::book::Book;
+use crate::chaos::bounds::Measure;
 use crate::chaos::stored::Stored;
 
 /// Between two looks at the store, which tells nobody of its changes.
@@ -23,7 +24,20 @@ impl Trial {
 
     /// The fault is over now: recovery is counted from here.
     pub(in crate::chaos) fn mended(&mut self) {
-        self.mended = Some(Instant::now());
+        self.mended_at(Instant::now());
+    }
+
+    /// The fault was over then.
+    pub(in crate::chaos) fn mended_at(&mut self, at: Instant) {
+        self.mended = Some(at);
+    }
+
+    /// The seconds since the fault was over, held against what the row promises.
+    fn recovered(&mut self) -> anyhow::Result<f64> {
+        let Some(mended) = self.mended.take() else { return Ok(0.0) };
+        let took = mended.elapsed();
+        self.ground.stopwatch.hold(Measure::Over, took)?;
+        Ok(took.as_secs_f64())
     }
 
     /// Collects outcomes until the book says so.
@@ -54,7 +68,7 @@ impl Trial {
             let standing = Stored::count(&self.ground).await?;
             settled.with_context(|| format!("the store: {standing:?}"))?;
         }
-        let took = self.mended.map_or(0.0, |mended| mended.elapsed().as_secs_f64());
+        let took = self.recovered()?;
         self.wait_quiet().await?;
         Ok(took)
     }
