@@ -40,7 +40,8 @@ impl<P: Publisher> Outbox<P> {
         failed.len()
     }
 
-    /// Tells outcomes; returns whether all are confirmed. Nobody listening is no fault.
+    /// Tells outcomes; returns whether all are confirmed. Nobody has to listen, but the journal's stream takes each:
+    /// one that comes back as unroutable says that the stream is missing.
     pub async fn tell(&self, outcomes: Vec<Outcome>) -> bool {
         self.publish(self.messages(&outcomes)).await == 0
     }
@@ -55,7 +56,7 @@ impl<P: Publisher> Outbox<P> {
             let mut message = Outgoing::new(topology::OUTCOMES, &key, id, outcome.body(now));
             "application/cloudevents+json".clone_into(&mut message.content_type);
             // Who does not trace, and who does not keep this one, passes on what came.
-            message.optional().with_trace(span.kept().or(outcome.traceparent)).with_span(span)
+            message.with_trace(span.kept().or(outcome.traceparent)).with_span(span)
         };
         outcomes.iter().map(message).collect()
     }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -19,7 +20,7 @@ use crate::shutdown;
 use crate::store::inspect::{Inspector, Weakness};
 use crate::store::{self, Redis, StoreError};
 use crate::telemetry::probes::Health;
-use crate::telemetry::{self, Process};
+use crate::telemetry::{self, FleetMetrics, Process};
 use crate::trace::StartError;
 use crate::wire::RecipientHash;
 
@@ -29,6 +30,12 @@ pub const BROKER: &str = "broker";
 pub const ALARM: &str = "broker alarm";
 /// Name of the readiness condition that fails while the broker is connected and confirms nothing.
 pub const CONFIRMS: &str = "broker confirms";
+/// Name of the readiness condition that fails while the broker is connected and a queue's consumer is not
+/// subscribed.
+pub const CONSUMER: &str = "broker consumer";
+/// Name of the readiness condition that fails while the broker is connected and refuses what is published to an
+/// exchange, or has no queue for it.
+pub const TOPOLOGY: &str = "broker topology";
 /// Name of the readiness condition of the store.
 pub const STORE: &str = "redis";
 
@@ -37,6 +44,10 @@ const REACHING: (Duration, Duration) = (Duration::from_millis(100), Duration::fr
 
 /// How often the store is asked whether it is there.
 const ASKING: Duration = Duration::from_secs(1);
+
+/// A consumer or an exchange may be away for so long before readiness tells: a subscription that ended is made anew
+/// within a moment.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Why a service ended badly.
 #[derive(Debug, thiserror::Error)]
@@ -309,25 +320,51 @@ pub fn recipient_hash(settings: &Settings) -> RecipientHash {
     RecipientHash::new(settings.privacy.recipient_hash_key.clone())
 }
 
-/// Keeps the readiness conditions of broker and store true to the facts, and the process alive in the eyes
-/// of `/livez`, until `stop`. `blocked` shows the broker's alarm.
+/// How long something has been away.
+#[derive(Default)]
+struct Absence(Option<Instant>);
+
+impl Absence {
+    /// Whether what `holds` says holds, or has not failed for longer than [`GRACE`].
+    fn is_bearable(&mut self, holds: bool, now: Instant) -> bool {
+        if holds {
+            self.0 = None;
+            return true;
+        }
+        now.duration_since(*self.0.get_or_insert(now)) < GRACE
+    }
+}
+
+/// Keeps the readiness conditions of broker and store true to the facts, its metrics of the broker too, and the
+/// process alive in the eyes of `/livez`, until `stop`.
 pub async fn keep_true(
     health: Arc<Health>,
     broker: RabbitMq,
     redis: Option<Redis>,
-    blocked: prometheus::IntGauge,
+    metrics: FleetMetrics,
     stop: CancellationToken,
 ) {
     broker.ask_for_confirms();
     let mut links = broker.links();
+    let (mut unsubscribed, mut refused) = (Absence::default(), Absence::default());
     while !stop.is_cancelled() {
         health.tick();
-        let now = *links.borrow_and_update();
+        let now = links.borrow_and_update().clone();
         let state = now.state();
+        // While a connection is away, that is what is told.
+        let up = matches!(state, State::Up | State::Blocked);
+        let takes = !up || now.unsubscribed().next().is_none();
+        let gives = !up || now.refusing().next().is_none();
+        health.set(CONSUMER, unsubscribed.is_bearable(takes, Instant::now()));
+        health.set(TOPOLOGY, refused.is_bearable(gives, Instant::now()));
+        for (kind, count) in broker.counters().faults() {
+            let shown = metrics.broker_faults.with_label_values(&[kind]);
+            shown.inc_by(count.saturating_sub(shown.get()));
+        }
         health.set(CONFIRMS, now.confirms);
-        health.set(BROKER, matches!(state, State::Up | State::Blocked));
+        health.set(BROKER, up);
         health.set(ALARM, state != State::Blocked);
-        blocked.set(i64::from(state == State::Blocked));
+        metrics.broker_blocked.set(i64::from(state == State::Blocked));
         if let Some(redis) = &redis {
             health.set(STORE, redis.ping().await.is_ok());
         }
@@ -335,5 +372,20 @@ pub async fn keep_true(
         if stop.run_until_cancelled(change).await.is_none() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_away_for_a_moment_is_borne_and_then_told() {
+        let (mut absence, start) = (Absence::default(), Instant::now());
+        assert!(absence.is_bearable(false, start));
+        assert!(absence.is_bearable(false, start + GRACE / 2));
+        assert!(!absence.is_bearable(false, start + GRACE));
+        assert!(absence.is_bearable(true, start + GRACE));
+        assert!(absence.is_bearable(false, start + GRACE * 2), "each absence has its grace");
     }
 }

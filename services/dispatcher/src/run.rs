@@ -60,12 +60,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let Some(redis) = service::redis(&settings, &health, &shutdown).await? else { return Ok(()) };
     service::formats(&redis, &live).await?;
     let telling = beside.spawn(presence::tell(redis.clone(), Process::Dispatcher, digest, stop.clone()));
-    let blocked = metrics.fleet.broker_blocked.clone();
     beside.spawn(service::keep_true(
         Arc::clone(&health),
         broker.clone(),
         Some(redis.clone()),
-        blocked,
+        metrics.fleet.clone(),
         stop.clone(),
     ));
     let doubts = count_doubts(RedisLedger::new(redis.clone()), Arc::clone(&live), Arc::clone(&metrics));

@@ -51,12 +51,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     service::formats(&redis, &live).await?;
     let digest = catalogue.digest.clone();
     let telling = beside.spawn(presence::tell(redis.clone(), Process::Renderer, digest, stop.clone()));
-    let blocked = metrics.broker_blocked.clone();
     beside.spawn(service::keep_true(
         Arc::clone(&health),
         broker.clone(),
         Some(redis.clone()),
-        blocked,
+        metrics.clone(),
         stop.clone(),
     ));
     let clock = Clock::system();

@@ -81,12 +81,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     service::formats(&redis, &live).await?;
     let digest = catalogue.digest.clone();
     let telling = tasks.spawn(presence::tell(redis.clone(), Process::Scheduler, digest, stop.clone()));
-    let blocked = metrics.fleet.broker_blocked.clone();
     tasks.spawn(service::keep_true(
         Arc::clone(&health),
         broker.clone(),
         Some(redis.clone()),
-        blocked,
+        metrics.fleet.clone(),
         stop.clone(),
     ));
     let in_hand = TaskTracker::new();

@@ -24,7 +24,7 @@ pub struct Outgoing {
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Bytes,
-    /// Whether no queue taking it is an error. Outcomes that nobody listens to are normal: not for them.
+    /// Whether no queue taking it is an error.
     pub mandatory: bool,
     /// The properties of the message that this one is a copy of.
     pub(crate) original: Option<Properties>,

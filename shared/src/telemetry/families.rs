@@ -290,6 +290,20 @@ pub const BROKER_BLOCKED: Family = Family {
     labels: &[],
     fed_by: ALL,
 };
+/// What the broker did to the process.
+pub const BROKER_FAULTS: Family = Family {
+    name: "promemoria_broker_faults_total",
+    kind: Kind::Counter,
+    help: "Faults met at RabbitMQ: a connection lost or blocked, a message published again because its fate was \
+           not known, returned because no queue took it, or refused; a consumer that ended or could not subscribe, a delivery settled \
+           after its channel had gone, or dropped; a stream that was missing and made anew.",
+    labels: &[Label {
+        name: "kind",
+        values: "`connection-lost`, `blocked`, `resent`, `returned`, `refused`, `consumer-ended`, `not-subscribed`, \
+                 `stale-settlement`, `abandoned`, `stream-made`",
+    }],
+    fed_by: ALL,
+};
 /// Formats of another release.
 pub const FOREIGN_FORMATS: Family = Family {
     name: "promemoria_foreign_formats_total",
@@ -364,7 +378,7 @@ pub const UNKNOWN_FIELDS: Family = Family {
 };
 
 /// All metrics of the fleet.
-pub const FAMILIES: [Family; 30] = [
+pub const FAMILIES: [Family; 31] = [
     EVENTS,
     UNKNOWN_FIELDS,
     RETENTION,
@@ -391,6 +405,7 @@ pub const FAMILIES: [Family; 30] = [
     PREMIUM_MESSAGES,
     CONFIG_RELOAD_ERRORS,
     BROKER_BLOCKED,
+    BROKER_FAULTS,
     FOREIGN_FORMATS,
     CERTIFICATE_END,
     TRACE_SPANS,

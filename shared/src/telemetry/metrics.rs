@@ -10,6 +10,7 @@ use prometheus::{
 use super::families::{self as f, Family, Kind, Process};
 pub use super::known::{Known, KnownEnte};
 use super::{COMMIT, VERSION};
+use crate::broker::Counters;
 use crate::domain::event::RefusalCode;
 use crate::formats::FORMATS;
 
@@ -26,6 +27,8 @@ pub struct FleetMetrics {
     pub config_reload_errors: IntCounter,
     /// [`f::BROKER_BLOCKED`]
     pub broker_blocked: IntGauge,
+    /// [`f::BROKER_FAULTS`]
+    pub broker_faults: IntCounterVec,
     /// [`f::FOREIGN_FORMATS`]
     pub foreign: IntCounterVec,
     /// [`f::CERTIFICATE_END`]
@@ -45,10 +48,14 @@ impl FleetMetrics {
             dead: counters(registry, &f::DEAD)?,
             config_reload_errors: counter(registry, &f::CONFIG_RELOAD_ERRORS)?,
             broker_blocked: gauges(registry, &f::BROKER_BLOCKED)?.with_label_values::<&str>(&[]),
+            broker_faults: counters(registry, &f::BROKER_FAULTS)?,
             foreign: counters(registry, &f::FOREIGN_FORMATS)?,
             certificate_end: gauges(registry, &f::CERTIFICATE_END)?,
             trace_spans: counters(registry, &f::TRACE_SPANS)?,
         };
+        for (kind, _) in Counters::default().faults() {
+            metrics.broker_faults.with_label_values(&[kind]);
+        }
         for format in FORMATS {
             metrics.foreign.with_label_values(&[format.name]);
         }
@@ -343,6 +350,7 @@ mod tests {
             r#"promemoria_stage_duration_seconds_count{stage="intake"} 0"#,
             "promemoria_config_reload_errors_total 0",
             "promemoria_broker_blocked 0",
+            r#"promemoria_broker_faults_total{kind="consumer-ended"} 0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "no line {line} in\n{text}");
         }

@@ -3,6 +3,7 @@
 
 mod ending;
 mod messages;
+mod mute;
 mod owing;
 mod permissions;
 mod poison;

@@ -113,10 +113,10 @@ impl Rig for Rabbit {
     }
     /// Returns when the adapter has noticed, which it does by itself.
     async fn sever(&self) {
-        let mut links = self.broker.links();
-        links.mark_unchanged();
+        let (mut links, lost) = (self.broker.links(), self.broker.counters().lost());
         self.proxy.cut();
-        contract::soon("the loss of the connections", links.changed()).await.unwrap();
+        let both = links.wait_for(|_| self.broker.counters().lost() >= lost + 2);
+        contract::soon("the loss of the connections", both).await.unwrap();
         self.broker.wait_until_up(START).await.unwrap();
     }
 }

@@ -220,7 +220,7 @@ fn operations(catalogue: &Catalogue) -> Value {
             "bindings": { "amqp": amqp },
         })
     };
-    let persistent = |mandatory: bool| json!({ "deliveryMode": 2, "mandatory": mandatory });
+    let persistent = || json!({ "deliveryMode": 2, "mandatory": true });
     let taken = "Takes a case event; acknowledged once it is safe";
     let mut events = operation("receive", "events", taken, &catalogue.tipi_evento(), json!({ "ack": true }));
     events["x-publisher"] = json!({ "deliveryMode": 2, "mandatory": true, "confirms": true });
@@ -228,7 +228,7 @@ fn operations(catalogue: &Catalogue) -> Value {
     let kept = "Keeps what was given up, with the reason";
     json!({
         "takeEvent": events,
-        "tellOutcome": operation("send", "outcomes", told, &outcome_names(), persistent(false)),
-        "keepDead": operation("send", "dead", kept, &["dead"], persistent(true)),
+        "tellOutcome": operation("send", "outcomes", told, &outcome_names(), persistent()),
+        "keepDead": operation("send", "dead", kept, &["dead"], persistent()),
     })
 }

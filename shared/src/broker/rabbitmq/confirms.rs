@@ -15,13 +15,18 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
+    time::Instant,
 };
 
 use futures_util::{Stream, stream::FuturesUnordered, task::AtomicWaker};
-use lapin::{Channel, Confirmation, options::BasicPublishOptions};
+use lapin::{Channel, Confirmation, ErrorKind, options::BasicPublishOptions};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{connection::Shared, properties::Envelope};
+use super::{
+    connection::Shared,
+    holds::{Admission, Cost, Holds},
+    properties::Envelope,
+};
 use crate::broker::{Cause, Counters};
 
 /// What became of one offer of a message.
@@ -35,8 +40,10 @@ pub(super) enum Verdict {
     Unknown { doubtful: bool },
     /// Confirmed, and no queue took it.
     Unroutable,
-    /// The broker closed the channel over this very message.
+    /// The broker closed the channel, or the connection, over this very message.
     Refused(Cause),
+    /// Not offered: its exchange refused another a moment ago, with these words.
+    Held(String),
 }
 
 /// A message offered for publishing.
@@ -85,6 +92,11 @@ pub(super) enum Exit {
     Renew,
 }
 
+/// Reply codes of AMQP 0-9-1.
+const CONNECTION_FORCED: u16 = 320;
+const ACCESS_REFUSED: u16 = 403;
+const NOT_FOUND: u16 = 404;
+
 /// A finished offer.
 struct Done {
     request: Request,
@@ -106,7 +118,12 @@ async fn offer(channel: &Channel, request: Request) -> Done {
 }
 
 /// Publishes what comes in until the channel fails or there is nothing more to come.
-pub(super) async fn run(channel: &Channel, intake: &mut mpsc::Receiver<Request>, shared: &Shared) -> Exit {
+pub(super) async fn run(
+    channel: &Channel,
+    intake: &mut mpsc::Receiver<Request>,
+    shared: &Shared,
+    holds: &mut Holds,
+) -> Exit {
     let mut in_flight = FuturesUnordered::new();
     let mut alone: Option<Request> = None;
     let mut finished = false;
@@ -114,7 +131,7 @@ pub(super) async fn run(channel: &Channel, intake: &mut mpsc::Receiver<Request>,
     loop {
         if in_flight.is_empty() {
             if let Some(request) = alone.take() {
-                if !single(channel, request, &shared.counters).await {
+                if !single(channel, request, shared, holds).await {
                     return Exit::Renew;
                 }
                 continue;
@@ -133,7 +150,10 @@ pub(super) async fn run(channel: &Channel, intake: &mut mpsc::Receiver<Request>,
             }
             request = intake.recv(), if room > 0 && alone.is_none() && !finished => match request {
                 None => finished = true,
-                Some(first) => alone = take(first, room, intake, |it| in_flight.push(offer(channel, it))),
+                Some(first) => {
+                    let start = |it| in_flight.push(offer(channel, it));
+                    alone = take(first, (room, intake), holds, start);
+                }
             },
             // What was taken in by now is still published; `recv` then says that there is no more.
             () = shared.drain.cancelled(), if !intake.is_closed() => intake.close(),
@@ -145,17 +165,20 @@ pub(super) async fn run(channel: &Channel, intake: &mut mpsc::Receiver<Request>,
 /// Starts up to `room` waiting requests; stops at one that must go alone and gives it back.
 fn take(
     first: Request,
-    room: usize,
-    intake: &mut mpsc::Receiver<Request>,
+    (room, intake): (usize, &mut mpsc::Receiver<Request>),
+    holds: &Holds,
     mut start: impl FnMut(Request),
 ) -> Option<Request> {
     let more = std::iter::from_fn(|| intake.try_recv().ok());
     for request in std::iter::once(first).chain(more).take(room) {
-        if request.alone {
-            return Some(request);
+        if request.reply.unwanted() {
+            continue;
         }
-        if !request.reply.unwanted() {
-            start(request);
+        match holds.admit(request.envelope.exchange.as_str(), Instant::now) {
+            Admission::Held(said) => request.reply.send(Verdict::Held(said)),
+            Admission::Trial => return Some(request),
+            Admission::Free if request.alone => return Some(request),
+            Admission::Free => start(request),
         }
     }
     None
@@ -191,8 +214,9 @@ fn settle(done: Vec<Done>, counters: &Counters) -> bool {
             }
             Err(error) => {
                 usable = false;
-                // The broker closed the channel over one of the messages in flight; which one is not said.
-                Verdict::Unknown { doubtful: error.is_amqp_soft_error() }
+                // The broker closed the channel, or the connection, over one of the messages in flight; which
+                // one is not said.
+                Verdict::Unknown { doubtful: is_refusal(&error) }
             }
         };
         request.reply.send(verdict);
@@ -201,21 +225,56 @@ fn settle(done: Vec<Done>, counters: &Counters) -> bool {
 }
 
 /// Publishes one message with nothing else in flight; false if the channel is done with.
-async fn single(channel: &Channel, request: Request, counters: &Counters) -> bool {
+async fn single(channel: &Channel, request: Request, shared: &Shared, holds: &mut Holds) -> bool {
     let Done { request, result } = offer(channel, request).await;
+    let (exchange, key) = (request.envelope.exchange.as_str(), request.envelope.routing_key.as_str());
     let (verdict, usable) = match result {
-        Ok(Confirmation::Ack(None)) => (Verdict::Confirmed, true),
+        Ok(Confirmation::Ack(None)) => {
+            if holds.taken(exchange) {
+                tracing::info!(exchange, "the exchange takes messages again");
+            }
+            shared.links.send_if_modified(|links| links.takes(exchange, key));
+            (Verdict::Confirmed, true)
+        }
         Ok(Confirmation::Ack(Some(_))) => {
-            counters.count_returned();
+            shared.counters.count_returned();
+            holds.taken(exchange);
+            shared.links.send_modify(|links| links.returns(exchange, key));
             (Verdict::Unroutable, true)
         }
         Ok(Confirmation::Nack(_)) => (Verdict::Nacked, true),
         Ok(Confirmation::NotRequested) => (Verdict::Unknown { doubtful: false }, false),
-        Err(error) if error.is_amqp_soft_error() => (Verdict::Refused(error.into()), false),
+        Err(error) if is_refusal(&error) => {
+            shared.counters.count_refused();
+            if let Some(cost) = cost_to_exchange(&error) {
+                let now = Instant::now();
+                let again = holds.refused(exchange, error.to_string(), cost, now);
+                shared.links.send_modify(|links| links.refuses(exchange, again));
+                let held_ms = again.duration_since(now).as_millis();
+                tracing::warn!(exchange, held_ms, %error, "the exchange refuses messages and is held");
+            }
+            (Verdict::Refused(error.into()), false)
+        }
         Err(_) => (Verdict::Unknown { doubtful: true }, false),
     };
     request.reply.send(verdict);
     usable
+}
+
+/// Whether the broker ended the channel or the connection over what was published. By `CONNECTION_FORCED` it
+/// says farewell: an operator or the node's end.
+pub(super) fn is_refusal(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() != CONNECTION_FORCED)
+}
+
+/// What a refusal costs that would meet each message of its exchange: that is missing or forbidden, or leads to a
+/// queue that cost the connection. Others are of the message alone, such as its size.
+fn cost_to_exchange(error: &lapin::Error) -> Option<Cost> {
+    let ErrorKind::ProtocolError(said) = error.kind() else { return None };
+    if error.is_amqp_hard_error() {
+        return Some(Cost::Connection);
+    }
+    [ACCESS_REFUSED, NOT_FOUND].contains(&said.get_id()).then_some(Cost::Channel)
 }
 
 /// Wakes the publishing task, and remembers that it did.
@@ -258,5 +317,29 @@ impl Bell {
         })
         .await;
         done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
+
+    use super::*;
+
+    #[test]
+    fn each_refusal_is_told_from_a_farewell_and_costs_what_it_costs() {
+        use {AMQPErrorKind::Hard, AMQPErrorKind::Soft, Cost::Channel, Cost::Connection};
+        for (kind, refuses, cost) in [
+            (Hard(AMQPHardError::CONNECTIONFORCED), false, None),
+            (Hard(AMQPHardError::RESOURCEERROR), true, Some(Connection)),
+            (Hard(AMQPHardError::INTERNALERROR), true, Some(Connection)),
+            (Soft(AMQPSoftError::NOTFOUND), true, Some(Channel)),
+            (Soft(AMQPSoftError::ACCESSREFUSED), true, Some(Channel)),
+            (Soft(AMQPSoftError::PRECONDITIONFAILED), true, None),
+        ] {
+            let error = lapin::Error::from(ErrorKind::ProtocolError(AMQPError::new(kind, "said".into())));
+            assert_eq!(is_refusal(&error), refuses, "{error}");
+            assert_eq!(cost_to_exchange(&error).filter(|_| refuses), cost, "{error}");
+        }
     }
 }

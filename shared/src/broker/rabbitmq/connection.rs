@@ -76,20 +76,35 @@ impl Shared {
 
     /// Declares or checks the topology, whichever the options say.
     pub(super) async fn ensure_topology(&self, session: &Session) -> Result<(), BrokerError> {
-        declare::ensure(&session.connection, &self.options.topology, self.options.declare).await
+        self.ensure(session, &self.options.topology).await
     }
 
-    /// The same for exchanges and bindings. Queues are left to their consumers: when a quorum queue is deleted
+    async fn ensure(&self, session: &Session, topology: &Topology) -> Result<(), BrokerError> {
+        // A fleet that starts for the first time makes them too.
+        let runs = self.counters.connections() > 0;
+        let (made, done) = declare::ensure(&session.connection, topology, self.options.declare).await;
+        for stream in made.into_iter().filter(|_| runs) {
+            self.counters.count_stream_made();
+            tracing::error!(
+                stream,
+                "the stream was missing and is made anew, empty: what the journal told there is left in archives only"
+            );
+        }
+        done
+    }
+
+    /// The same for exchanges, streams and bindings. Queues are left to their consumers: when a quorum queue is deleted
     /// and another of its name is there at once, RabbitMQ 3.10 does not tell the consumer, which then waits for
     /// ever (seen in a test).
     pub(super) async fn ensure_routes(&self, session: &Session) -> Result<(), BrokerError> {
         let topology = &self.options.topology;
         let routes = Topology {
             exchanges: topology.exchanges.clone(),
+            streams: topology.streams.clone(),
             bindings: topology.bindings.clone(),
             ..Topology::default()
         };
-        declare::ensure(&session.connection, &routes, self.options.declare).await
+        self.ensure(session, &routes).await
     }
 }
 
@@ -108,6 +123,9 @@ pub(super) async fn supervise(shared: Arc<Shared>, role: Role, live: watch::Send
             Ok(session) => {
                 let since = Instant::now();
                 watch_over(&shared, role, &session, &live).await;
+                if !shared.halt.is_cancelled() {
+                    shared.counters.count_lost();
+                }
                 live.send_replace(None);
                 part(&shared, role, &session).await;
                 if since.elapsed() >= SETTLED_AFTER {

@@ -60,7 +60,10 @@ impl RabbitDeliveries {
     ) -> Self {
         let (sender, subscriptions) = mpsc::channel(1);
         let stop = shared.drain.child_token();
+        let number = CONSUMERS.fetch_add(1, Ordering::Relaxed);
+        shared.links.send_if_modified(|links| links.waits(number, queue));
         let keeper = Keeper {
+            number,
             shared: Arc::clone(shared),
             tasks: tasks.clone(),
             queue: queue.to_owned(),
@@ -134,6 +137,8 @@ impl Subscription {
 
 /// Makes one subscription after another, each when the one before has ended.
 struct Keeper {
+    /// Which consumer of the process it is.
+    number: u64,
     shared: Arc<Shared>,
     tasks: TaskTracker,
     queue: String,
@@ -142,7 +147,13 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(self, mut live: Live, subscriptions: mpsc::Sender<Subscription>) {
+    async fn run(self, live: Live, subscriptions: mpsc::Sender<Subscription>) {
+        self.keep(live, subscriptions).await;
+        // Nobody wants it any more.
+        self.shared.links.send_if_modified(|links| links.waits_no_more(self.number));
+    }
+
+    async fn keep(&self, mut live: Live, subscriptions: mpsc::Sender<Subscription>) {
         let mut backoff = Backoff::default();
         while let Some(session) = next_session(&mut live, &self.stop).await {
             let (ended, until_ended) = oneshot::channel();
@@ -150,16 +161,20 @@ impl Keeper {
                 Ok(subscription) => {
                     backoff = Backoff::default();
                     drop(session);
+                    self.shared.links.send_if_modified(|links| links.waits_no_more(self.number));
                     if subscriptions.send(subscription).await.is_err() {
                         return;
                     }
                     tokio::select! {
                         () = self.stop.cancelled() => {}
                         // Always an error: the sender goes with its subscription.
-                        _ = until_ended => {}
+                        _ = until_ended => {
+                            self.shared.links.send_if_modified(|links| links.waits(self.number, &self.queue));
+                        }
                     }
                 }
                 Err(error) => {
+                    self.shared.counters.count_not_subscribed();
                     let text = chain(&error);
                     tracing::warn!(queue = self.queue, code = error.code(), error = %text, "not subscribed");
                 }

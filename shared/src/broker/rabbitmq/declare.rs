@@ -13,32 +13,84 @@ use crate::broker::{
 };
 use tracing::warn;
 
-/// Declares the topology, or checks that its exchanges and queues are there, on a channel of its own: a
-/// refusal closes the channel.
+/// Declares the topology, or checks that its exchanges, queues and streams are there; the streams that were not
+/// and are now, and the first refusal. What is refused does not keep the rest from being declared.
 pub(super) async fn ensure(
     connection: &Connection,
     topology: &Topology,
     declare: bool,
-) -> Result<(), BrokerError> {
-    let unavailable = |error: lapin::Error| BrokerError::Unavailable { source: Some(error.into()) };
-    let channel = connection.create_channel().await.map_err(unavailable)?;
+) -> (Vec<String>, Result<(), BrokerError>) {
+    let mut round = Round { connection, channel: None, first: None };
+    let mut made = Vec::new();
     for exchange in &topology.exchanges {
-        let done = on_exchange(&channel, exchange, declare).await;
-        done.map_err(|error| refused(&exchange.name, error))?;
+        round.one(&exchange.name, async |channel| on_exchange(&channel, exchange, declare).await).await;
     }
     for queue in &topology.queues {
-        let done = on_queue(&channel, &queue.name, queue.arguments(), declare).await;
-        done.map_err(|error| refused(&queue.name, error))?;
+        let arguments = queue.arguments();
+        round
+            .one(&queue.name, async |channel| on_queue(&channel, &queue.name, arguments, declare).await)
+            .await;
     }
     for stream in &topology.streams {
-        on_stream(connection, stream, declare).await.map_err(|error| refused(&stream.name, error))?;
+        // The channel for its own looks is made there.
+        let looked = round.one(&stream.name, async |_| on_stream(connection, stream, declare).await).await;
+        made.extend(looked.filter(|is_new| *is_new).map(|_| stream.name.clone()));
     }
-    if declare {
-        for binding in &topology.bindings {
-            bind(&channel, binding).await.map_err(|error| refused(&binding.queue, error))?;
+    for binding in topology.bindings.iter().filter(|_| declare) {
+        round.one(&binding.queue, async |channel| bind(&channel, binding).await).await;
+    }
+    (made, round.end().await)
+}
+
+/// One pass over the topology, on a channel that is replaced when a refusal has closed it.
+struct Round<'a> {
+    connection: &'a Connection,
+    channel: Option<Channel>,
+    first: Option<BrokerError>,
+}
+
+impl Round<'_> {
+    async fn one<T>(
+        &mut self,
+        object: &str,
+        step: impl AsyncFnOnce(Channel) -> Result<T, Failure>,
+    ) -> Option<T> {
+        if !self.connection.status().connected() {
+            self.first.get_or_insert(BrokerError::Unavailable { source: None });
+            return None;
+        }
+        let done = match self.channel().await {
+            Ok(channel) => step(channel).await,
+            Err(error) => Err(error.into()),
+        };
+        match done {
+            Ok(done) => Some(done),
+            Err(failure) => {
+                let failure = refused(object, failure);
+                if self.first.is_some() {
+                    warn!(object, code = failure.code(), "not as it should be either");
+                }
+                self.first.get_or_insert(failure);
+                None
+            }
         }
     }
-    channel.close(200, "OK".into()).await.map_err(unavailable)
+
+    async fn channel(&mut self) -> lapin::Result<Channel> {
+        match self.channel.take().filter(|channel| channel.status().connected()) {
+            Some(open) => Ok(self.channel.insert(open).clone()),
+            None => Ok(self.channel.insert(self.connection.create_channel().await?).clone()),
+        }
+    }
+
+    async fn end(self) -> Result<(), BrokerError> {
+        if let Some(first) = self.first {
+            return Err(first);
+        }
+        let Some(channel) = self.channel else { return Ok(()) };
+        let closed = channel.close(200, "OK".into()).await;
+        closed.map_err(|error| BrokerError::Unavailable { source: Some(error.into()) })
+    }
 }
 
 /// How an exchange, queue or stream of the broker compares with its description.
@@ -135,29 +187,43 @@ async fn on_queue(
     Ok(())
 }
 
-/// A stream that is there keeps its age, whatever the settings say by now: on a channel of its own, because the
-/// broker refuses another age by closing the channel.
-async fn on_stream(connection: &Connection, stream: &Stream, declare: bool) -> Result<(), Failure> {
-    let channel = connection.create_channel().await?;
-    match on_queue(&channel, &stream.name, stream.arguments(), declare).await {
-        Ok(()) => return Ok(channel.close(200, "OK".into()).await?),
-        Err(failure) if !is_other(&failure) => return Err(failure),
-        Err(_) => {}
+/// Whether the stream was missing and is there now. One that is there keeps its age, whatever the settings say by
+/// now. Each look has a channel of its own, because the broker refuses by closing it.
+async fn on_stream(connection: &Connection, stream: &Stream, declare: bool) -> Result<bool, Failure> {
+    let look = async |declare| {
+        let channel = connection.create_channel().await?;
+        on_queue(&channel, &stream.name, stream.arguments(), declare).await?;
+        Ok(channel.close(200, "OK".into()).await?)
+    };
+    let is_missing = match look(false).await {
+        Ok(()) => false,
+        Err(failure) if declare && is_reply(&failure, NOT_FOUND) => true,
+        Err(failure) => return Err(failure),
+    };
+    if !declare {
+        return Ok(false);
     }
-    let channel = connection.create_channel().await?;
-    on_queue(&channel, &stream.name, Vec::new(), false).await?;
-    warn!(
-        stream = stream.name,
-        max_age = stream.max_age,
-        "the stream has another age: a policy may shorten it"
-    );
-    Ok(channel.close(200, "OK".into()).await?)
+    match look(true).await {
+        Ok(()) => Ok(is_missing),
+        Err(failure) if is_reply(&failure, PRECONDITION_FAILED) => {
+            warn!(
+                stream = stream.name,
+                max_age = stream.max_age,
+                "the stream has another age: a policy may shorten it"
+            );
+            Ok(false)
+        }
+        Err(failure) => Err(failure),
+    }
 }
 
-/// Whether what was declared is there with other arguments: `PRECONDITION_FAILED`.
-fn is_other(failure: &Failure) -> bool {
+/// Reply codes of AMQP 0-9-1: it is not there, or it is with other arguments.
+const NOT_FOUND: u16 = 404;
+const PRECONDITION_FAILED: u16 = 406;
+
+fn is_reply(failure: &Failure, code: u16) -> bool {
     let error = failure.downcast_ref::<lapin::Error>();
-    error.is_some_and(|it| matches!(it.kind(), ErrorKind::ProtocolError(error) if error.get_id() == 406))
+    error.is_some_and(|it| matches!(it.kind(), ErrorKind::ProtocolError(error) if error.get_id() == code))
 }
 
 async fn bind(channel: &Channel, binding: &Binding) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 //! - `socket`, `connection`: from a URL to a connection that is kept open; publishing and consuming each
 //!   have their own, because an alarm of the broker silences the whole connection that publishes.
 //! - `probe`: whether the broker confirms. `publisher`, `confirms`: the window of messages in flight and what each confirm means.
+//!   `holds`: exchanges that refuse are left alone for a while.
 //! - `consumer`, `acks`: subscriptions that outlive their channels, and merged acknowledgements.
 //! - `desk`: an operator's visit to a queue. `stream`: one reading of a stream.
 //! - `declare`, `properties`: the topology and the messages in lapin's types.
@@ -13,6 +14,7 @@ mod connection;
 mod consumer;
 mod declare;
 mod desk;
+mod holds;
 mod probe;
 mod properties;
 mod publisher;
@@ -82,11 +84,10 @@ impl RabbitMq {
     pub fn start(options: Options) -> Result<Self, BrokerError> {
         options.check()?;
         let (requests, intake) = mpsc::channel(options.publish_window);
-        let links = Links { publish: State::Connecting, consume: State::Connecting, confirms: false };
         let shared = Arc::new(Shared {
             endpoint: socket::Endpoint::new(&options)?,
             options,
-            links: watch::Sender::new(links),
+            links: watch::Sender::new(Links::new()),
             counters: Arc::default(),
             last_error: Mutex::new(None),
             drain: CancellationToken::new(),

@@ -58,7 +58,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut live: Live) {
         tracing::warn!(%failed, "the broker does not confirm");
         if matches!(failed, Unconfirmed::Unbound) && shared.options.declare {
             let of_probe = shared.options.topology.of_probe();
-            if let Err(error) = declare::ensure(&session.connection, &of_probe, true).await {
+            if let (_, Err(error)) = declare::ensure(&session.connection, &of_probe, true).await {
                 tracing::warn!(error = %chain(&error), queue = PROBE_QUEUE, "not declared again");
             }
         }

@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     confirms::{self, Exit, Reply, Request, Verdict},
     connection::{Backoff, Live, Session, Shared, chain, jittered, next_session},
+    holds::Holds,
     properties::Envelope,
 };
 use crate::broker::{BrokerError, Outgoing, Publisher, State};
@@ -63,6 +64,10 @@ impl RabbitPublisher {
                 }
                 Verdict::Refused(source) => {
                     return Err(BrokerError::Topology { object: envelope.exchange.to_string(), source });
+                }
+                Verdict::Held(said) => {
+                    let object = envelope.exchange.to_string();
+                    return Err(BrokerError::Topology { object, source: said.into() });
                 }
             }
         }
@@ -117,6 +122,7 @@ impl Publisher for RabbitPublisher {
 pub(super) async fn run(shared: Arc<Shared>, mut live: Live, mut intake: mpsc::Receiver<Request>) {
     let mut backoff = Backoff::default();
     let mut last: Weak<Session> = Weak::new();
+    let mut holds = Holds::default();
     while let Some(session) = next_session(&mut live, &shared.drain).await {
         // Another channel on the same connection: an exchange or binding may be gone. Declare it again if
         // that is ours to do.
@@ -135,7 +141,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut live: Live, mut intake: mpsc::R
             }
         };
         backoff = Backoff::default();
-        let exit = confirms::run(&channel, &mut intake, &shared).await;
+        let exit = confirms::run(&channel, &mut intake, &shared, &mut holds).await;
         if channel.status().connected() {
             // A channel that does not answer goes down with its connection.
             drop(timeout(FAREWELL, channel.close(200, "OK".into())).await);

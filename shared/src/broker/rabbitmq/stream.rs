@@ -15,6 +15,7 @@ use lapin::{
 use tokio::time::timeout;
 
 use super::{
+    confirms::is_refusal,
     properties::{Properties, short},
     socket::{Endpoint, Tether},
 };
@@ -72,7 +73,8 @@ impl Library {
 
     async fn attach(&self, stream: &str, place: Place) -> Result<StreamReader, BrokerError> {
         let refused = |error: lapin::Error| {
-            if error.is_amqp_soft_error() {
+            // Over a stream of which the broker has the record only it closes the connection: a hard error.
+            if is_refusal(&error) {
                 BrokerError::Topology { object: stream.to_owned(), source: error.into() }
             } else {
                 unavailable(error)
