@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::broker::{BrokerError, Links, Options, Publisher, State};
-use shared::journal::{Disagreement, Following, Until, barrier};
+use shared::journal::{Disagreement, Following, Until, barrier, reach};
 use shared::store::lease::{Lease, Leases};
-use shared::store::register::{Compared, Stand};
+use shared::store::register::{Compared, Places, Stand};
 use shared::store::schedule::Schedule;
 use shared::store::{CaseStore, Register, StoreError};
 use shared::wire::RecipientHash;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, warn};
 
 use self::compare::Known;
 use crate::inforce::InForce;
@@ -39,6 +39,11 @@ enum Ended {
     Superseded,
     #[error("the register is not as it was left: it is read anew")]
     Reread,
+}
+
+/// Places up to which streams were read that go only so far now.
+fn begun_again(read: Places, reached: Places) -> Places {
+    [0, 1].map(|strand| if read[strand] > reached[strand] { 0 } else { read[strand] })
 }
 
 /// Holds the journal against the ledger.
@@ -83,7 +88,7 @@ impl<P: Publisher> Conservation<P> {
             match leases.take().await {
                 Ok(Some(lease)) => {
                     if let Some(ended) = shutdown.run_until_cancelled(self.turn((&leases, &lease))).await {
-                        info!(reason = %ended, "conservation rests");
+                        warn!(reason = %ended, "conservation rests");
                     }
                     // What is not given back ends by itself.
                     drop(leases.release(&lease).await);
@@ -117,13 +122,35 @@ impl<P: Publisher> Conservation<P> {
 impl<P: Publisher> Turn<'_, P> {
     /// Opens the journal at the place of the ente that has read least.
     async fn open(&mut self) -> Result<Following, Ended> {
-        let mut least = [u64::MAX; 2];
         for ente in self.of.in_force.current().enti.enti() {
             let stand = self.register.stand(&ente.id).await?;
-            least = [least[0].min(stand.places[0]), least[1].min(stand.places[1])];
             self.stands.insert(ente.id.clone(), stand);
         }
+        let farthest = self.places().fold([0; 2], |most, it| [most[0].max(it[0]), most[1].max(it[1])]);
+        let reached = reach(&self.of.broker, farthest).await?;
+        if reached != farthest {
+            error!(read = ?farthest, ends = ?reached, "a stream of the journal ends before the place up to which it was read: it was made anew or lost its end, and is read from its beginning");
+            self.go_back(reached).await?;
+        }
+        let least = self.places().fold([u64::MAX; 2], |few, it| [few[0].min(it[0]), few[1].min(it[1])]);
         Ok(Following::open(&self.of.broker, least).await?)
+    }
+
+    fn places(&self) -> impl Iterator<Item = Places> {
+        self.stands.values().map(|stand| stand.places)
+    }
+
+    /// Begins a stream again for each ente that has read further than it goes now. What was entered stays.
+    async fn go_back(&mut self, reached: Places) -> Result<(), Ended> {
+        let enti: Vec<String> = self.stands.keys().cloned().collect();
+        for ente in enti {
+            let read = self.stands.get(&ente).copied().unwrap_or_default().places;
+            let next = begun_again(read, reached);
+            if next != read {
+                self.write(&ente, next, &[]).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn go_on(&mut self, mut following: Following) -> Ended {
@@ -200,5 +227,17 @@ impl<P: Publisher> Turn<'_, P> {
         }
         self.renewed = Instant::now();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::begun_again;
+
+    #[test]
+    fn a_stream_that_ends_before_its_place_is_read_from_its_beginning() {
+        assert_eq!(begun_again([10, 7], [12, 7]), [10, 7]);
+        assert_eq!(begun_again([10, 7], [9, 7]), [0, 7]);
+        assert_eq!(begun_again([10, 7], [10, 0]), [10, 0]);
     }
 }

@@ -1,6 +1,6 @@
 //! Following the journal: events and outcomes as they come, from a place, without an end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::line::Line;
 use super::record::{Record, Strand};
@@ -12,6 +12,8 @@ use crate::store::register::Places;
 const QUIET: Duration = Duration::from_millis(250);
 /// A mark that was confirmed is read within this time.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The last lines of a stream are looked for no longer.
+const LOOK: Duration = Duration::from_secs(10);
 /// The strands that are followed, in the order of [`Places`].
 const STRANDS: [Strand; 2] = [Strand::Events, Strand::Outcomes];
 
@@ -29,6 +31,26 @@ pub enum Until<'a> {
     Now(i64),
     /// Up to the mark of this name, which [`super::barrier`] wrote.
     Mark(&'a str),
+}
+
+/// How far each strand goes, up to `places`: where its next line will be, if that is before. A stream that ends
+/// before the place up to which it was read was made anew, or lost its end; the broker says nothing of it, and
+/// passes over every line until that place.
+pub async fn reach(options: &Options, places: Places) -> Result<Places, BrokerError> {
+    let library = Library::open(options).await?;
+    let mut reached = places;
+    for (index, strand) in STRANDS.into_iter().enumerate().filter(|(index, _)| places[*index] > 0) {
+        let mut reader = library.read(strand.stream(), Place::Last).await?;
+        let (mut end, since) = (0, Instant::now());
+        while end < places[index] && since.elapsed() < LOOK {
+            let wait = if end == 0 { LOOK } else { QUIET };
+            let Some(delivery) = reader.next_within(wait).await? else { break };
+            end = delivery.offset().map_or(end, |offset| offset + 1);
+        }
+        reached[index] = reached[index].min(end);
+    }
+    library.close().await;
+    Ok(reached)
 }
 
 /// Lines of one strand.

@@ -22,7 +22,7 @@ mod schedule;
 
 pub use compare::{Comparison, Difference, Kind, Tally, compare};
 pub use entering::{Disagreement, WHOLE_CASE, day_of, disagreements, entered, waiting};
-pub use following::{Batch, Following, Until};
+pub use following::{Batch, Following, Until, reach};
 pub use lanes::Lanes;
 pub use line::{Became, Entry, Line, Told};
 pub use reading::{LINE_IN_TIME, Position, ReadError, Reading, barrier};

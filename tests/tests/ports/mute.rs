@@ -17,6 +17,7 @@ use shared::broker::topology::{
 };
 use shared::broker::{BrokerError, Consumer as _, Links, Options, Outgoing, Publisher, RabbitMq, State};
 use shared::clock::Clock;
+use shared::journal::reach;
 use shared::outbox::Outbox;
 use shared::wire::Outcome;
 
@@ -177,6 +178,8 @@ async fn a_stream_that_was_deleted_comes_back_before_an_outcome_counts_as_told()
         assert!(tell(&rabbit.broker, identity).await);
     }
     let options = Options { url: rabbit.direct.clone().into(), ..Options::default() };
+    assert_eq!(reach(&options, [0, 3]).await.unwrap(), [0, 3], "as far as it was read");
+    assert_eq!(reach(&options, [0, 9]).await.unwrap(), [0, 3]);
     assert_eq!(rabbit.broker.counters().streams_made(), 0, "the first process of a fleet makes them");
 
     delete(&rabbit.direct, JOURNAL_OUTCOMES).await;
@@ -191,6 +194,7 @@ async fn a_stream_that_was_deleted_comes_back_before_an_outcome_counts_as_told()
     assert_eq!(lines(&rabbit.direct, JOURNAL_OUTCOMES, 1).await, [line]);
     assert_eq!(rabbit.broker.counters().streams_made(), 1);
     assert!(tell(&checking, "m-4").await);
+    assert_eq!(reach(&options, [0, 3]).await.unwrap(), [0, 2], "it ends before the place that was read");
     checking.close().await;
     rabbit.close().await;
 }

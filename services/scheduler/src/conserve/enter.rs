@@ -72,7 +72,7 @@ impl<P: Publisher> Turn<'_, P> {
         Ok(())
     }
 
-    async fn write(&mut self, ente: &str, places: Places, pages: &[Page]) -> Result<(), Ended> {
+    pub(super) async fn write(&mut self, ente: &str, places: Places, pages: &[Page]) -> Result<(), Ended> {
         let before = self.stands.get(ente).copied().unwrap_or_default();
         let after = before.next(places);
         if !self.register.enter(ente, (before, after), pages).await? {
