@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shared::broker::rabbitmq::Desk;
-use shared::broker::{BrokerError, RabbitMq};
+use shared::broker::{BrokerError, Options, RabbitMq};
 use shared::service;
 use shared::settings::Settings;
 use shared::store::{Redis, StoreError};
@@ -26,9 +26,14 @@ pub(crate) async fn broker(settings: &Settings) -> Result<RabbitMq, Failure> {
     }
 }
 
+/// How to reach the broker.
+pub(crate) fn options(settings: &Settings) -> Options {
+    service::broker_options(settings, NAME)
+}
+
 /// Opens a desk at the broker.
 pub(crate) async fn open_desk(settings: &Settings) -> Result<Desk, BrokerError> {
-    Desk::open(&service::broker_options(settings, NAME)).await
+    Desk::open(&options(settings)).await
 }
 
 /// The same, its error as a failure.

@@ -4,6 +4,7 @@ mod broker;
 mod fleet;
 mod io;
 mod redis;
+mod streams;
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use shared::broker::rabbitmq::{Compared, Depth, Seen};
 use shared::broker::{BrokerError, topology};
 use shared::settings::Settings;
 
-use super::{Finding, State};
+use super::{Finding, State, streams};
 use crate::connect;
 use crate::report::counted;
 
@@ -24,18 +24,7 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
             }
         }
     }
-    for stream in topology::Topology::fleet().streams {
-        let what = format!("stream {}", stream.name);
-        match desk.look(&stream.name).await {
-            Ok(Seen::There(_)) => findings.push(Finding::good(what, "is there")),
-            Ok(Seen::Missing) => findings.push(missing(what)),
-            Ok(Seen::Hidden) => findings.push(hidden(what)),
-            Err(error) => {
-                findings.push(away(&error));
-                break;
-            }
-        }
-    }
+    findings.extend(streams::look(settings).await);
     match desk.compare(&topology::Topology::fleet()).await {
         Ok(compared) => findings.extend(of_topology(&compared)),
         Err(error) => findings.push(away(&error)),
@@ -55,13 +44,13 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-fn away(error: &BrokerError) -> Finding {
+pub(super) fn away(error: &BrokerError) -> Finding {
     let cause = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     let mend = "check that it runs and that amqp.url has the right host, port, user and virtual host";
     Finding::new(State::Away, "rabbitmq", format!("{error}{cause}"), mend)
 }
 
-fn missing(what: String) -> Finding {
+pub(super) fn missing(what: String) -> Finding {
     let mend = "start a service with amqp.declare = true, or import deploy/rabbitmq/definitions.json";
     Finding::new(State::Bad, what, "is not there", mend)
 }
