@@ -1,10 +1,11 @@
 //! What the fleet tells about itself: log lines, metrics, health.
 //!
-//! `logging` starts the log lines; `families` is the one table of all metrics, `metrics` the structs
+//! `logging` starts the log lines; `families` is the one table of all metrics (`family`: what each is made of), `metrics` the structs
 //! that feed them, `page` writes `docs/metrics.md`; `certificates` tells when certificates end; `probes` answers `/livez`, `/readyz`, `/metrics`.
 
 pub mod certificates;
 pub mod families;
+mod family;
 mod known;
 pub mod logging;
 pub mod metrics;
