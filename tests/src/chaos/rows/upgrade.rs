@@ -39,7 +39,9 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
 
 /// Replaces a fleet of one release by one of another. Whoever writes goes before whoever reads: the wrong order.
 async fn rollout(ground: Ground, from: &'static str, to: &'static str) -> anyhow::Result<Seen> {
-    let mut trial = Trial::start(&ground, Setup::default().variable(RELEASE, from)).await?;
+    let setup = Setup::default().variable(RELEASE, from);
+    let setup = if to == "next" { setup.later_journal() } else { setup };
+    let mut trial = Trial::start(&ground, setup).await?;
     for service in SERVICES {
         trial.publish(30).await?;
         trial.crew.enlist(service, &[(RELEASE, to)])?;

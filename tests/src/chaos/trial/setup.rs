@@ -12,6 +12,7 @@ pub(in crate::chaos) struct Setup {
     pub(super) through: Vec<&'static str>,
     pub(super) io_port: Option<u16>,
     pub(super) own_users: bool,
+    pub(super) later_journal: bool,
 }
 
 impl Setup {
@@ -36,6 +37,12 @@ impl Setup {
     /// Each service signs in as its own user and may declare nothing, as `deploy/` has it.
     pub(in crate::chaos) fn own_users(mut self) -> Self {
         self.own_users = true;
+        self
+    }
+
+    /// The journal gets lines of a later release, which this one refuses to read: it is not audited.
+    pub(in crate::chaos) fn later_journal(mut self) -> Self {
+        self.later_journal = true;
         self
     }
 
