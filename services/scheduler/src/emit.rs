@@ -139,12 +139,11 @@ impl<P: Publisher> Emitter<P> {
                 self.look(catalogue, ente, &entry).await;
             }
             let servizio = entry.case.as_ref().map(|case| case.servizio.clone()).unwrap_or_default();
-            steps.push(match context(catalogue, ente, &servizio, claim.now_ms) {
-                Some(ctx) => self.guarded_step(&ctx, entry, claim.standard_only),
-                None => {
-                    error!(ente = %ente.id, servizio, "due work of a service that is not in the catalogue");
-                    self.stranded(ente, entry, (stranded::SERVICE, claim.now_ms))
-                }
+            steps.push(if let Some(ctx) = context(catalogue, ente, &servizio, claim.now_ms) {
+                self.guarded_step(&ctx, entry, claim.standard_only)
+            } else {
+                error!(ente = %ente.id, servizio, "due work of a service that is not in the catalogue");
+                self.stranded(ente, entry, (stranded::SERVICE, claim.now_ms))
             });
         }
         self.store().fell_due(&ente.id, &timers_among(&steps)).await?;

@@ -167,7 +167,7 @@ async fn after_the_answer(ground: Ground) -> anyhow::Result<Seen> {
     trial.crew.wait_crashed("dispatcher").await?;
     trial.crew.enlist("dispatcher", &[])?;
     sent_again(&mut trial).await?;
-    let report = second_copy(trial).await?;
+    let report = Box::pin(second_copy(trial)).await?;
     let words = format!("hold: {}, one doubt; resend: told, then a second copy", held.words);
     Ok(Seen::new(words, report))
 }

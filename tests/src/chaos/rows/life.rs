@@ -97,7 +97,7 @@ async fn while_io_answers(ground: Ground) -> anyhow::Result<Seen> {
     let resend = Setup::default().in_doubt("resend").with("IO__RESEND_AFTER", "181s");
     let mut trial = killed_while_io_answers(&ground, resend).await?;
     sent_again(&mut trial).await?;
-    let report = second_copy(trial).await?;
+    let report = Box::pin(second_copy(trial)).await?;
     let words = format!(
         "hold: created once, one doubt, {took:.1} s after the kill; resend: told, then a second copy"
     );

@@ -181,7 +181,7 @@ async fn lost_after_the_last_claim(ground: &Ground) -> anyhow::Result<Report> {
 async fn waiting(ground: &Ground, queue: &str) -> anyhow::Result<u32> {
     let (connection, channel) = ground.amqp().await?;
     let passive = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
-    let declared = channel.queue_declare(queue.into(), passive, Default::default()).await?;
+    let declared = channel.queue_declare(queue.into(), passive, lapin::types::FieldTable::default()).await?;
     connection.close(200, "done".into()).await?;
     Ok(declared.message_count())
 }
