@@ -123,6 +123,7 @@ impl<P: Publisher> Emitter<P> {
         if count > 0 {
             crash_point!("emit.claimed");
         }
+        self.look_at_all(catalogue, ente, &claim.entries).await?;
         let mut steps = Vec::with_capacity(count);
         for entry in claim.entries {
             if entry.is_unreadable {
@@ -130,13 +131,7 @@ impl<P: Publisher> Emitter<P> {
                 continue;
             }
             if entry.member.kind == Kind::Replan {
-                self.look_again(catalogue, ente, &entry).await?;
                 continue;
-            }
-            if entry.member.kind == Kind::Message && entry.emission > 1 && !entry.progress.is_in_doubt() {
-                // While a request may leave, planning does not touch its message: what came meanwhile counts now.
-                // If it is taken back here, the fence refuses what is published below.
-                self.look(catalogue, ente, &entry).await;
             }
             let servizio = entry.case.as_ref().map(|case| case.servizio.clone()).unwrap_or_default();
             steps.push(if let Some(ctx) = context(catalogue, ente, &servizio, claim.now_ms) {

@@ -1,6 +1,7 @@
 //! Nothing personal leaves its place: a fleet that writes down as much as it can is given good and bad events, and
 //! IO fails it; then everything that it wrote where it does not belong is searched.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -134,7 +135,7 @@ async fn dead_letters(fleet: &Fleet) -> anyhow::Result<String> {
         channel.basic_get("promemoria.dead".into(), BasicGetOptions { no_ack: true }).await?
     {
         let (delivery, properties) = (&letter.delivery, &letter.delivery.properties);
-        all.push_str(&format!("{} {} {properties:?}\n", delivery.exchange, delivery.routing_key));
+        writeln!(all, "{} {} {properties:?}", delivery.exchange, delivery.routing_key)?;
     }
     Ok(all)
 }
