@@ -70,7 +70,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F18",
             [
                 "a panic in a handler",
-                "one panic in each service, in the middle of 20 events each, its text quoting the person in hand (the matrix: and an event that takes all memory)",
+                "one panic in each service, in the middle of 20 events each, its text quoting the person in hand, and one over due work (the matrix: and an event that takes all memory)",
                 "the event comes again, its neighbours are not affected; nothing of the panic's text is in a log",
             ],
             panics,
@@ -189,7 +189,21 @@ async fn panics(ground: Ground) -> anyhow::Result<Seen> {
         last = Some(trial.close(Bounds { panics: 1, ..Bounds::default() }).await?);
     }
     let report = last.unwrap_or_default();
+    due_work_panics(&ground).await?;
     Ok(Seen::new("one panic in each service, everything sent once (counts of the last)", report))
+}
+
+/// Deciding on one entry of a claim: that one is left for a minute, and those that were claimed with it go at once.
+async fn due_work_panics(ground: &Ground) -> anyhow::Result<()> {
+    let mut trial = Trial::start(ground, Setup::default().crash("scheduler", "emit.decided:3:panic")).await?;
+    trial.publish(20).await?;
+    trial.until("its neighbours are sent", |book| book.count("messaggio.inviato") == 19).await?;
+    trial.wait_for("the panic", async |trial: &Trial| Ok(trial.due().await? == 1)).await?;
+    trial.advance(Duration::from_secs(61)).await?;
+    trial.settle().await?;
+    let report = trial.close(Bounds { panics: 1, ..Bounds::default() }).await?;
+    ensure!(report.ok == 20, "{} of 20 sent", report.ok);
+    Ok(())
 }
 
 async fn zombies(ground: Ground) -> anyhow::Result<Seen> {
