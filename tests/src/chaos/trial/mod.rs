@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::book::Book;
 use super::checker::{Bounds, Evidence, check, check_uncounted};
@@ -31,6 +31,9 @@ pub(super) use setup::Setup;
 
 /// More than an intent lasts: `io.request_timeout` of a trial (3 s) and the dispatcher's margin (10 s).
 pub(super) const INTENT: Duration = Duration::from_secs(20);
+
+/// Between two comparisons of journal and ledger, which tell of no change by themselves.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A fleet under trial.
 pub(super) struct Trial {
@@ -132,6 +135,9 @@ impl Trial {
         bounds: Bounds,
         check: fn(&Evidence<'_>, Bounds) -> anyhow::Result<R>,
     ) -> anyhow::Result<R> {
+        if !self.later_journal {
+            self.agree().await?;
+        }
         let metrics = self.crew.metrics().await?;
         let messages = sandbox_messages(self.crew.ports.sandbox).await?;
         let stored = Stored::count(&self.ground).await?;
@@ -148,14 +154,21 @@ impl Trial {
             ("an outcome", told),
         ];
         let evidence = Evidence { book: &self.book, messages: &messages, stored: &stored, written: &written };
-        let report = check(&evidence, bounds)?;
-        if !self.later_journal {
-            self.audit().await?;
-        }
-        Ok(report)
+        check(&evidence, bounds)
     }
 
-    /// I8 from the other side: what the journal says is what the ledger says, message by message.
+    /// I8 from the other side: what the journal says is what the ledger says, message by message. An event may be sent
+    /// before its own line is confirmed, which its intake insists on.
+    async fn agree(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + self.patience;
+        loop {
+            match self.audit().await {
+                Err(_) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
+                ended => return ended,
+            }
+        }
+    }
+
     async fn audit(&self) -> anyhow::Result<()> {
         let variables = [
             ("PROMEMORIA__REDIS__URL", self.ground.redis_url.as_str()),
