@@ -18,7 +18,7 @@ use shared::domain::event::RefusalCode;
 use shared::domain::plan::{Context, Due, fire};
 use shared::formats;
 use shared::outbox::Outbox;
-use shared::store::inspect::EXPIRED;
+use shared::store::inspect::{DROPPED, EXPIRED};
 use shared::store::keys::Kind;
 use shared::store::{CaseStore, Claimed, StoreError};
 use shared::take::Taker;
@@ -286,8 +286,18 @@ impl<P: Publisher> Emitter<P> {
         Step { entry, work: None, outcomes: vec![outcome], after }
     }
 
+    /// The end of a message that an operator gave up, and of which nobody said that it is told.
+    fn dropped(&self, ctx: &Context<'_>, entry: Claimed, (case, planned): (&Case, &Planned)) -> Step {
+        warn!(ente = %ctx.ente.id, "a message that an operator gave up is told now");
+        let outcome = given_up(ctx, case, &entry.member.case, planned, (DROPPED, self.hash()));
+        Step { entry, work: None, outcomes: vec![outcome], after: After::Done }
+    }
+
     /// Asks for the status of a sent message.
     fn follow(&self, ctx: &Context<'_>, entry: Claimed, case: &Case, planned: &Planned) -> Step {
+        if is_dropped(&entry) {
+            return self.dropped(ctx, entry, (case, planned));
+        }
         let sent = (entry.progress.ended() == Some("inviato")).then(|| entry.progress.ended_ms()).flatten();
         let io_id = entry.progress.detail(1).filter(|id| !id.is_empty()).map(str::to_owned);
         let recipient = case
@@ -361,6 +371,11 @@ impl<P: Publisher> Emitter<P> {
         }
         Ok(())
     }
+}
+
+/// Given up by an operator.
+fn is_dropped(entry: &Claimed) -> bool {
+    entry.progress.ended() == Some("fallito") && entry.progress.detail(0) == Some(DROPPED)
 }
 
 /// Timers among the steps that were never emitted before, by rule.

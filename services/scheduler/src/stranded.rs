@@ -35,6 +35,10 @@ pub(crate) fn decide(
     now_ms: i64,
     (code, hash): (&str, &RecipientHash),
 ) -> Stranded {
+    // What an operator gave up and nobody told is told when its service is back.
+    if entry.member.kind == Kind::Follow && entry.progress.ended() == Some("fallito") {
+        return Stranded::Waits;
+    }
     if entry.member.kind != Kind::Message {
         return Stranded::Ends;
     }
@@ -110,6 +114,7 @@ mod tests {
     fn a_doubt_stays_and_what_is_no_message_ends() {
         let late = DUE_MS + PATIENCE_MS;
         assert_eq!(decided(Kind::Message, "D|2|0|lease-ended|1", late), Stranded::Stays);
+        assert_eq!(decided(Kind::Follow, "F|fallito|in-doubt-dropped|1", late), Stranded::Waits);
         assert_eq!(decided(Kind::Follow, "F|inviato|STANDARD|x|1", late), Stranded::Ends);
         assert_eq!(decided(Kind::Replan, "", late), Stranded::Ends);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use redis::Value;
 
 use super::CaseStore;
-use super::keys::{CaseId, Member};
+use super::keys::{CaseId, Kind, Member};
 use super::progress::RawProgress;
 use super::retention::{BUCKETS, STRIDE};
 pub use super::server::{Server, Weakness};
@@ -103,6 +103,10 @@ pub enum Decision {
 
 pub use crate::domain::failure::{DROPPED, EXPIRED};
 
+/// How long whoever gives a message up has to tell it, milliseconds: six times what the
+/// broker has for a confirm (`amqp.publish_timeout`).
+const TELL_WITHIN_MS: i64 = 60_000;
+
 impl Inspector {
     /// On a connection.
     #[must_use]
@@ -152,6 +156,9 @@ impl Inspector {
 
     /// Writes a decision on a message that stands as `seen`. Returns how it stands afterwards, or `None` if
     /// it changed meanwhile and nothing was written.
+    ///
+    /// Who gives a message up tells its ente and then says so ([`Inspector::told`]); if that does not come within a
+    /// minute, a scheduler tells it.
     pub async fn decide(
         &self,
         ente: &str,
@@ -178,6 +185,15 @@ impl Inspector {
         self.write(ente, member, seen, (&before.held(), Shelf::Doubt.key())).await
     }
 
+    /// The end of a message that was given up is told: no scheduler need tell it.
+    pub async fn told(&self, ente: &str, member: Member) -> Result<(), StoreError> {
+        let telling = Member { kind: Kind::Follow, ..member };
+        let key = [self.redis.ente(ente).as_bytes(), Shelf::Due.key().as_bytes()].concat();
+        let mut command = redis::cmd("ZREM");
+        command.arg(key).arg(&telling.bytes()[..]);
+        command.query_async(&mut self.redis.connection()).await.map_err(StoreError::from_redis)
+    }
+
     async fn write(
         &self,
         ente: &str,
@@ -187,7 +203,7 @@ impl Inspector {
     ) -> Result<Option<RawProgress>, StoreError> {
         let mut call = self.redis.scripts.decide.prepare_invoke();
         call.key(self.redis.ente(ente)).arg(&member.case[..]).arg(&member.slot.to_be_bytes()[..]);
-        call.arg(&seen.0).arg(progress).arg(to);
+        call.arg(&seen.0).arg(progress).arg(to).arg(TELL_WITHIN_MS);
         let (status, standing, _now): (String, String, i64) = self.redis.run(&call).await?;
         Ok((status == "OK").then_some(RawProgress(standing)))
     }

@@ -1,8 +1,12 @@
-//! A dispatcher that dies while IO has its request in hand: the scheduler finds the doubt and rules on it.
+//! A dispatcher that dies while IO has its request in hand: the scheduler finds the doubt and rules on it. An operator
+//! who gives a doubt up and dies before it is told: the scheduler tells it.
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
+use shared::store::inspect::{Decision, Inspector, Shelf, Window};
+use shared::store::{Options, Place, Redis, Tls};
 use tests::fleet::client::{Client, sandbox_fault, sandbox_messages};
 use tests::fleet::{ENTI, Enti, Fleet};
 use tokio::time::{Instant, sleep};
@@ -35,6 +39,53 @@ async fn what_died_in_the_hands_of_io_is_assumed_to_be_sent_once_and_flagged() -
     assert_eq!((&sent["data"]["presunto"], &sent["data"]["io_id"]), (&json!(true), &Value::Null));
     assert_eq!(sandbox_messages(fleet.ports.sandbox).await?.len(), 1, "one copy");
     fleet.shutdown().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_gave_up_is_told_even_if_the_command_line_died() -> anyhow::Result<()> {
+    let enti = Enti { in_doubt: "hold", track_status: false, ..Enti::default() };
+    let fleet = Fleet::start(crate::binaries(), &enti).await?;
+    let mut client = Client::connect(fleet.brokers.amqp_url()).await?;
+    sandbox_fault(fleet.ports.sandbox, &json!({"kind": "cut_after", "operation": "submit"})).await?;
+    client.publish_event(&registered()).await?;
+    client.outcomes_until(STEP, |all| all.iter().any(|it| it["type"] == "messaggio.in-dubbio")).await?;
+
+    let inspector = Inspector::new(Redis::connect(&options(&fleet)).await?);
+    let window = Window { from_ms: None, until_ms: None, skip: 0, most: 1 };
+    let end = Instant::now() + STEP;
+    let doubt = loop {
+        // It is told before it is put there.
+        match inspector.page(ENTI[0], Shelf::Doubt, window).await?.entries.pop() {
+            Some(doubt) => break doubt,
+            None => anyhow::ensure!(Instant::now() < end, "no doubt"),
+        }
+        sleep(GLANCE).await;
+    };
+    let decided = inspector.decide(ENTI[0], doubt.member, &doubt.progress, Decision::Drop).await?;
+    decided.context("it stands as it was seen")?;
+    // And here the command line dies.
+    let mut redis =
+        redis::Client::open(fleet.brokers.redis_url())?.get_multiplexed_async_connection().await?;
+    let _: i64 = redis::AsyncCommands::incr(&mut redis, "promemoria:clock-offset-ms", 60_000).await?;
+    let outcomes = client.outcomes_until(STEP, |all| all.iter().any(is_given_up)).await?;
+    let told = outcomes.iter().find(|outcome| is_given_up(outcome)).context("told")?;
+    assert_eq!(told["data"]["codice"], "in-doubt-dropped");
+    assert_eq!(inspector.tally(ENTI[0], 0).await?.in_doubt, 0);
+    fleet.shutdown().await
+}
+
+fn options(fleet: &Fleet) -> Options {
+    Options {
+        url: fleet.brokers.redis_url().to_owned().into(),
+        place: Place::Single,
+        response_timeout: STEP,
+        tls: Tls::default(),
+        prefix: "pm".to_owned(),
+    }
+}
+
+fn is_given_up(outcome: &Value) -> bool {
+    outcome["type"] == "messaggio.fallito"
 }
 
 fn is_sent(outcome: &Value) -> bool {

@@ -271,9 +271,14 @@ pub(crate) async fn decide_other(redis: &Redis, ente: &str) {
     assert_eq!(seen.member.kind, Kind::Message);
     let decided = inspector.decide(ente, seen.member, &seen.progress, Decision::Drop).await.unwrap();
     assert!(decided.is_some());
-    let tally = inspector.tally(ente, 0).await.unwrap();
-    // The status of the message that was sent waits in the schedule.
-    assert_eq!((tally.due, tally.in_flight, tally.in_doubt), (1, 0, 0));
+    let tally = async || {
+        let tally = inspector.tally(ente, 0).await.unwrap();
+        (tally.due, tally.in_flight, tally.in_doubt)
+    };
+    // The status of the message that was sent waits in the schedule, and the telling of this one's end.
+    assert_eq!(tally().await, (2, 0, 0));
+    inspector.told(ente, seen.member).await.unwrap();
+    assert_eq!(tally().await, (1, 0, 0));
 }
 
 pub(crate) async fn budget(redis: &Redis, account: &str) {

@@ -24,7 +24,8 @@ pub(super) async fn resend(inspector: &Inspector, doubts: &[Doubt<'_>]) -> Resul
     Ok(decided)
 }
 
-/// Gives each up and tells its ente. One whose outcome cannot be told stays in doubt.
+/// Gives each up and tells its ente. One whose outcome cannot be told stays in doubt; if this process dies between the
+/// two, a scheduler tells it.
 pub(super) async fn drop_all(
     setup: &Setup,
     inspector: &Inspector,
@@ -52,9 +53,13 @@ async fn drop_each(
         let outcome = outcome(setup, doubt)?;
         let written = inspector.decide(ente, doubt.member, &doubt.progress, Decision::Drop).await;
         let written = written.map_err(|error| connect::redis_away(&error))?;
-        if let Some(now) = &written
-            && !outbox.tell(vec![outcome]).await
-        {
+        if let Some(now) = &written {
+            if outbox.tell(vec![outcome]).await {
+                let told = inspector.told(ente, doubt.member).await;
+                told.map_err(|error| connect::redis_away(&error))?;
+                decided.push(Decided { chiave: doubt.chiave.clone(), done: true });
+                continue;
+            }
             let undone = inspector.undo(ente, doubt.member, now, &doubt.progress).await;
             undone.map_err(|error| connect::redis_away(&error))?;
             return Err(Failure::Away(format!(
@@ -63,7 +68,7 @@ async fn drop_each(
                 decided.len()
             )));
         }
-        decided.push(Decided { chiave: doubt.chiave.clone(), done: written.is_some() });
+        decided.push(Decided { chiave: doubt.chiave.clone(), done: false });
     }
     Ok(decided)
 }
