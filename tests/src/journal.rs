@@ -61,6 +61,19 @@ impl Journal {
         Ok(BTreeMap::new())
     }
 
+    /// Replays all of it into books.
+    ///
+    /// # Errors
+    /// A broker does not answer, or a line cannot be read.
+    pub async fn replay_into<B: Books + Clone + 'static>(
+        mut self,
+        books: B,
+    ) -> anyhow::Result<BTreeMap<String, Counts>> {
+        let counts = self.replay(books, usize::MAX).await?;
+        self.reading.close().await;
+        Ok(counts)
+    }
+
     /// Replays this many lines into Redis.
     ///
     /// # Errors

@@ -3,9 +3,11 @@
 //! interrupted and repeated, and may run beside a fleet that works.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use tracing::warn;
+use futures_util::FutureExt as _;
+use tracing::{error, warn};
 
 use super::line::{Became, Entry, Line, Told};
 use super::recall::{Choices, Standing, became, intended, released};
@@ -47,7 +49,8 @@ pub struct Counts {
     pub events: u64,
     /// Messages whose progress was put back.
     pub messages: u64,
-    /// Events that the catalogue or the ente's settings of today refuse: their cases are incomplete.
+    /// Events that the catalogue or the ente's settings of today refuse, and lines on which this build panics: their
+    /// cases are incomplete.
     pub refused: u64,
     /// Lines of messages that today's settings do not plan.
     pub unplanned: u64,
@@ -116,8 +119,22 @@ impl<B: Books> Replay<B> {
         (&self.catalogue, &self.taker.hash)
     }
 
-    /// Takes one line. Lines come in the order of their instants, or nearly so.
+    /// Takes one line. Lines come in the order of their instants, or nearly so. One on which this build panics is left
+    /// out and counted as refused: it would end every rebuild that comes to it.
     pub async fn line(&mut self, line: &Line) -> Result<(), ReplayError> {
+        let taken = AssertUnwindSafe(self.take(line)).catch_unwind().await;
+        taken.unwrap_or_else(|_| {
+            self.left_out(line.record.ente());
+            Ok(())
+        })
+    }
+
+    fn left_out(&mut self, ente: &str) {
+        error!(ente, "this build panics on a line of the journal, which is left out: its case is incomplete");
+        self.count(ente).refused += 1;
+    }
+
+    async fn take(&mut self, line: &Line) -> Result<(), ReplayError> {
         let id = line.record.ente();
         if self.only.as_ref().is_some_and(|only| !only.contains(id)) {
             return Ok(());
@@ -145,8 +162,9 @@ impl<B: Books> Replay<B> {
         for ((id, _, _), early) in std::mem::take(&mut self.early) {
             let Some(ente) = known.ente(&id) else { continue };
             for told in early {
-                if !self.told(ente, &told).await? {
-                    self.count(&id).unplanned += 1;
+                match AssertUnwindSafe(self.told(ente, &told)).catch_unwind().await {
+                    Ok(is_planned) => self.count(&id).unplanned += u64::from(!is_planned?),
+                    Err(_) => self.left_out(&id),
                 }
             }
         }

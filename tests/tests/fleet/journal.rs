@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
+use shared::clock::Clock;
+use shared::domain::case::{EventKey, PersonKey};
 use shared::domain::plan::case_id;
 use shared::journal::{Comparison, Kind};
+use shared::store::keys::CaseId;
+use shared::store::{Books, Commit, Committed, Loaded, MemoryBooks, Restored, StoreError};
 use tests::brokers::Server;
 use tests::fleet::client::{Client, http_client, sandbox_messages};
 use tests::fleet::{Enti, Fleet};
@@ -91,9 +95,60 @@ async fn redis_may_come_back_as_an_old_copy() -> anyhow::Result<()> {
     client.outcomes_until(STEP, |all| of(all, "messaggio.consegnato") == 1).await?;
     assert_eq!(sandbox_messages(fleet.ports.sandbox).await?.len(), 31);
 
+    a_line_that_ends_its_reader_is_left_out(&fleet).await?;
     what_was_deleted_is_found_and_put_back(&fleet).await?;
     a_rebuild_may_be_cut_short(&mut fleet, &mut client).await?;
     fleet.shutdown().await
+}
+
+/// Books in which one case cannot be looked at.
+#[derive(Clone)]
+struct Cursed {
+    books: MemoryBooks,
+    case: CaseId,
+}
+
+impl Books for Cursed {
+    async fn load(
+        &self,
+        ente: &str,
+        event: Option<&EventKey>,
+        cases: &[CaseId],
+        persons: &[PersonKey],
+    ) -> Result<Loaded, StoreError> {
+        assert!(!cases.contains(&self.case), "injected: a case that this build cannot bear");
+        self.books.load(ente, event, cases, persons).await
+    }
+
+    async fn commit(&self, ente: &str, commit: &Commit<'_>) -> Result<Committed, StoreError> {
+        self.books.commit(ente, commit).await
+    }
+
+    async fn forget_event(&self, ente: &str, event: &EventKey) -> Result<(), StoreError> {
+        self.books.forget_event(ente, event).await
+    }
+
+    async fn linked(&self, ente: &str, person: &PersonKey) -> Result<Vec<CaseId>, StoreError> {
+        self.books.linked(ente, person).await
+    }
+
+    async fn restore(&self, ente: &str, restored: &Restored) -> Result<bool, StoreError> {
+        self.books.restore(ente, restored).await
+    }
+}
+
+/// The lines of one case panic: they are counted, and all others are taken.
+async fn a_line_that_ends_its_reader_is_left_out(fleet: &Fleet) -> anyhow::Result<()> {
+    let books = || MemoryBooks::new(Clock::system().now().timestamp_millis());
+    let (whole, cursed) = (books(), books());
+    open(fleet).await?.replay_into(whole.clone()).await?;
+    let case = case_id("permesso-soggiorno", "permesso-7", None);
+    let counts = open(fleet).await?.replay_into(Cursed { books: cursed.clone(), case }).await?;
+    assert!(counts["borgochiaro"].refused > 0, "{counts:?}");
+    let mut wanted = whole.cases("borgochiaro");
+    wanted.retain(|it| *it != case);
+    assert_eq!(cursed.cases("borgochiaro"), wanted);
+    Ok(())
 }
 
 /// A sent message whose progress is gone: the audit names it, a rebuild puts it back.
