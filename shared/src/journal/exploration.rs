@@ -84,6 +84,11 @@ impl Model for Fleet {
                 let is_at_rest = world.copies.is_empty() && matches!(world.ledger.state, State::Over(_));
                 !is_at_rest || world.made.all() == 0 || world.told.sent || world.told.doubt
             }),
+            Property::always("a doubt that rests with an operator was told", |_, world: &World| {
+                let Message { state, due, in_flight, .. } = &world.ledger;
+                let is_at_rest = world.copies.is_empty() && !due && !in_flight;
+                !is_at_rest || !matches!(state, State::Doubt { .. }) || world.told.doubt
+            }),
             Property::always(
                 "what was taken back without a doubt does not leave any more",
                 |_, world: &World| world.most_made.is_none_or(|most| world.made.all() <= most),
