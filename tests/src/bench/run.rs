@@ -36,7 +36,7 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<()> {
 
 /// Runs the parts that are asked for; says each table as soon as it is there, and returns all.
 async fn measured(ground: &Ground, plan: &Plan) -> anyhow::Result<String> {
-    let mut report = String::new();
+    let (mut report, mut held) = (String::new(), Ok(()));
     let mut say = |part: String| {
         println!("{part}");
         report.push_str(&part);
@@ -65,12 +65,15 @@ async fn measured(ground: &Ground, plan: &Plan) -> anyhow::Result<String> {
         say(memory_table(&measure::memory(ground, plan.timers).await?).to_string());
     }
     if plan.wants(Part::Quota) {
-        say(quota_table(&measure::quota(ground, plan.due).await?).to_string());
+        let quota = measure::quota(ground, plan.due).await?;
+        say(quota_table(&quota).to_string());
+        held = quota.hold();
     }
     if plan.wants(Part::Rebuild) {
         say(rebuild_table(&measure::rebuild(ground, plan.timers).await?).to_string());
     }
-    Ok(report)
+    // Said last, so that the other parts are measured all the same.
+    held.map(|()| report)
 }
 
 /// Both sides in turns, `count` times.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use anyhow::ensure;
 use tokio::time::Instant;
 
 use super::fire::load_fleet;
@@ -19,6 +20,10 @@ use crate::bench::system::{
 const FRESH: u64 = 30;
 /// How many of them a second: far below its share.
 const FRESH_RATE: f64 = 0.5;
+/// The least share of the limit that is used while there is a backlog.
+const LEAST_USED: f64 = 0.95;
+/// How long another ente's backlog may hold up a fresh message, milliseconds.
+const FRESH_WITHIN_MS: f64 = 2_000.0;
 /// Between two looks.
 const GLANCE: Duration = Duration::from_millis(200);
 /// How long it may go without one more fresh message.
@@ -70,6 +75,26 @@ pub(in crate::bench) async fn quota(ground: &Ground, due: u64) -> anyhow::Result
     let fresh_ms = [quantile(&fresh, 0.5), quantile(&fresh, 1.0)];
     let dispatchers = QUOTA_DISPATCHERS;
     Ok(Quota { dispatchers, due, limit: QUOTA, busiest: calls.busiest, used, fresh_ms })
+}
+
+impl Quota {
+    /// Holds it against what is promised: never above the limit, at least 95 % of it used, and nobody else's fresh
+    /// message later than 2 s.
+    ///
+    /// # Errors
+    /// What was missed, and by how much.
+    pub(in crate::bench) fn hold(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.busiest <= u64::from(self.limit),
+            "quota: {} calls in 5 s of {}",
+            self.busiest,
+            self.limit
+        );
+        ensure!(self.used >= LEAST_USED, "quota: {:.1} % of the limit used", self.used * 100.0);
+        let longest = self.fresh_ms[1];
+        ensure!(longest <= FRESH_WITHIN_MS, "quota: a fresh message of another ente waited {longest:.0} ms");
+        Ok(())
+    }
 }
 
 /// Sorted latencies of the fresh messages that came, milliseconds.
