@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use lapin::{Connection, ConnectionProperties, options::QueueDeleteOptions};
+use lapin::{
+    BasicProperties, Connection, ConnectionProperties,
+    options::{BasicPublishOptions, QueueDeleteOptions},
+};
 use shared::broker::{
     BrokerError, Consumer, Deliveries, Options, Outgoing, Publisher, RabbitMq, State,
     contract::{Rig, soon, take},
-    topology::{PROBE_QUEUE, Topology},
+    topology::{DEAD_QUEUE, EVENTS, EVENTS_QUEUE, PROBE_QUEUE, Topology},
 };
 
 use tests::brokers::{Brokers, Server};
@@ -95,6 +98,24 @@ async fn whether_the_broker_confirms_is_known_and_its_queue_comes_back() {
     // The cable delivers nothing, and nobody says so.
     rabbit.proxy.die();
     soon("silence", links.wait_for(|links| !links.confirms)).await.unwrap();
+    rabbit.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_expires_is_a_dead_letter_and_says_so() {
+    let rabbit = Rabbit::of_fleet("expires").await;
+    soon("the topology", rabbit.broker.wait_until_up(START)).await.unwrap();
+    let other = Connection::connect(&rabbit.direct, ConnectionProperties::default()).await.unwrap();
+    let channel = other.create_channel().await.unwrap();
+    let (key, options) = ("borgochiaro.domanda.protocollata", BasicPublishOptions::default());
+    let soon_gone = BasicProperties::default().with_expiration("1".into()).with_delivery_mode(2);
+    channel.basic_publish(EVENTS.into(), key.into(), options, b"{}", soon_gone).await.unwrap();
+    let mut dead = rabbit.broker.subscribe(DEAD_QUEUE, 1);
+    let letter = take(&mut dead).await;
+    assert_eq!(letter.header("x-first-death-reason"), Some("expired"));
+    assert_eq!(letter.header("x-first-death-queue"), Some(EVENTS_QUEUE));
+    assert_eq!((&letter.routing_key[..], &letter.body[..]), (key, &b"{}"[..]));
+    assert!(letter.ack());
     rabbit.close().await;
 }
 

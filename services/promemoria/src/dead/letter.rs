@@ -27,21 +27,29 @@ pub(super) struct Letter {
     pub(super) event_key: Option<String>,
 }
 
-/// Code of what the broker gave up by itself, because it came back too often.
-const TOO_OFTEN: &str = "delivery-limit";
+/// Code and reason of what the broker gave up by itself, by its own word for it.
+fn of_broker(why: Option<&str>) -> (&'static str, &'static str) {
+    match why {
+        Some("expired") => {
+            ("expired", "its publisher set an expiration, and nobody took it within that time")
+        }
+        _ => ("delivery-limit", "it came back to its queue too often"),
+    }
+}
 
 impl Letter {
     /// Reads a delivery.
     pub(super) fn read(place: usize, delivery: &Delivery) -> Self {
         let header = |name: &str| delivery.header(name);
         let queue = header("x-promemoria-queue").or_else(|| header("x-first-death-queue")).unwrap_or("-");
+        let (code, reason) = of_broker(header("x-first-death-reason"));
         let routing_key = header("x-promemoria-routing-key").unwrap_or(&delivery.routing_key);
         Self {
             place,
             key: hex(&Sha256::digest(&delivery.body)[..6]),
             raw_id: delivery.message_id().unwrap_or_default().to_owned(),
-            code: header("x-promemoria-code").unwrap_or(TOO_OFTEN).to_owned(),
-            reason: header("x-promemoria-reason").unwrap_or("it came back to its queue too often").to_owned(),
+            code: header("x-promemoria-code").unwrap_or(code).to_owned(),
+            reason: header("x-promemoria-reason").unwrap_or(reason).to_owned(),
             queue: queue.to_owned(),
             routing_key: routing_key.to_owned(),
             at: header("x-promemoria-at").unwrap_or("-").to_owned(),

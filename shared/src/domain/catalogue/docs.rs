@@ -16,7 +16,8 @@ const HEAD: &str = "# Events
 Written by `promemoria docs --write` from the catalogue: edit that, not this page.
 
 An event goes to the exchange `promemoria.events` with the routing key `<ente>.<type>`, as a CloudEvents 1.0
-event in JSON, at most 64 KiB. What is wrong with an event is said by one of the codes at the end of this
+event in JSON, at most 64 KiB, persistent and without an `expiration`: one that ends before a scheduler takes
+the event leaves it among the dead letters, and nothing is told of it. What is wrong with an event is said by one of the codes at the end of this
 page. The JSON Schema of each type is in [schemas](schemas), and `promemoria schema TYPE` prints it;
 [asyncapi.yaml](asyncapi.yaml) describes exchanges, queues, headers and bodies for programs.
 
