@@ -203,15 +203,20 @@ impl<P: Publisher> Intake<P> {
 
     async fn take(&self, delivery: Delivery, event: &CaseEvent, shutdown: &CancellationToken) {
         crash_point!("intake.received", &event.id, &delivery.body);
-        let mut first = true;
+        let mut is_again = false;
         loop {
             let begun = Instant::now();
             let Some(taken) = self.taken(event, shutdown).await else { break };
             crash_point!("intake.committed");
+            let is_known = matches!(taken, Taken::Known(..));
             let (result, outcomes, line) = match taken {
                 Taken::New(outcomes, at_ms) => ("accepted", outcomes, Some(at_ms)),
-                // Only a redelivery can mean that its outcomes were not told, and its line not written.
-                Taken::Known(outcomes, at_ms) if delivery.redelivered => ("duplicate", outcomes, Some(at_ms)),
+                // Only a redelivery can mean that its outcomes were not told, and its line not written. And a
+                // confirm that comes late need not be true: RabbitMQ confirms what waits for a queue that it takes
+                // for deleted, as it may for a moment when nodes come back.
+                Taken::Known(outcomes, at_ms) if delivery.redelivered || is_again => {
+                    ("duplicate", outcomes, Some(at_ms))
+                }
                 Taken::Known(..) => ("duplicate", Vec::new(), None),
                 Taken::Conflict => {
                     let refusal = Refusal::conflict(event);
@@ -220,7 +225,7 @@ impl<P: Publisher> Intake<P> {
                 }
             };
             self.wake.ente(&event.ente);
-            if std::mem::take(&mut first) {
+            if !is_again {
                 self.metrics.event(&event.ente, &event.tipo, result);
                 self.metrics.unknown_fields(&event.ente, &event.tipo, event.unknown);
                 self.metrics.told(&event.ente, &outcomes);
@@ -229,11 +234,13 @@ impl<P: Publisher> Intake<P> {
             if !self.insist(shutdown, line.as_slice(), &outcomes).await {
                 break;
             }
-            if line.is_none() || begun.elapsed() < LINE_IN_TIME {
+            // Known still, after a line of it was confirmed: no rebuild has passed it by.
+            if line.is_none() || begun.elapsed() < LINE_IN_TIME || (is_again && is_known) {
                 crash_point!("intake.told");
                 settled(delivery.ack());
                 return;
             }
+            is_again = true;
         }
         settled(delivery.requeue());
     }

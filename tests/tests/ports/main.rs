@@ -13,6 +13,7 @@ mod rabbitmq;
 mod rabbitmq_faults;
 mod redis;
 mod releases;
+mod stalled;
 mod store;
 mod taking_over;
 mod tls;

@@ -9,7 +9,7 @@
 //! again *alone*, one in flight at a time, where a return can only mean the message itself.
 
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -20,14 +20,17 @@ use std::{
 
 use futures_util::{Stream, stream::FuturesUnordered, task::AtomicWaker};
 use lapin::{Channel, Confirmation, ErrorKind, options::BasicPublishOptions};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{
     connection::Shared,
     holds::{Admission, Cost, Holds},
     properties::Envelope,
 };
-use crate::broker::{Cause, Counters};
+use crate::broker::{Cause, Counters, State};
 
 /// What became of one offer of a message.
 #[derive(Debug)]
@@ -90,7 +93,16 @@ pub(super) enum Exit {
     Finished,
     /// Another channel is needed: this one failed, or its confirms can't be told apart.
     Renew,
+    /// An offer was not answered. The broker's side of a channel remembers who leads each queue and stream, and may
+    /// miss the change: what it is given then waits for ever, and in the end fills the window.
+    Stalled {
+        /// The channel was of use before.
+        has_confirmed: bool,
+    },
 }
+
+/// So many times as long as a publish may take, an offer waits for its answer: whoever made it gave up long ago.
+const STALL: u32 = 2;
 
 /// Reply codes of AMQP 0-9-1.
 const CONNECTION_FORCED: u16 = 320;
@@ -100,10 +112,24 @@ const NOT_FOUND: u16 = 404;
 /// A finished offer.
 struct Done {
     request: Request,
-    result: lapin::Result<Confirmation>,
+    /// None if no answer came.
+    result: Option<lapin::Result<Confirmation>>,
 }
 
-async fn offer(channel: &Channel, request: Request) -> Done {
+/// The answer, if it comes before the offer counts as stalled. Where the broker says that it takes nothing for now,
+/// it is waited for as long as that lasts.
+async fn answer<T>(shared: &Shared, confirm: impl Future<Output = T>) -> Option<T> {
+    let (limit, mut confirm) = (shared.options.publish_timeout * STALL, pin!(confirm));
+    loop {
+        match timeout(limit, &mut confirm).await {
+            Ok(answer) => return Some(answer),
+            Err(_) if shared.links.borrow().publish == State::Blocked => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+async fn offer(channel: &Channel, request: Request, shared: &Shared) -> Done {
     let envelope = &request.envelope;
     let options = BasicPublishOptions { mandatory: envelope.mandatory, immediate: false };
     let (exchange, key) = (envelope.exchange.clone(), envelope.routing_key.clone());
@@ -111,8 +137,8 @@ async fn offer(channel: &Channel, request: Request) -> Done {
         channel.basic_publish(exchange, key, options, &envelope.body, envelope.properties.clone()).await;
     crate::crash_point!("broker.offered", request.envelope.exchange.as_str());
     let result = match published {
-        Ok(confirm) => confirm.await,
-        Err(error) => Err(error),
+        Ok(confirm) => answer(shared, confirm).await,
+        Err(error) => Some(Err(error)),
     };
     Done { request, result }
 }
@@ -126,13 +152,19 @@ pub(super) async fn run(
 ) -> Exit {
     let mut in_flight = FuturesUnordered::new();
     let mut alone: Option<Request> = None;
-    let mut finished = false;
+    let (mut finished, mut has_confirmed) = (false, false);
     let bell = Arc::new(Bell::default());
+    let exit = |after, has_confirmed| match after {
+        After::Stall => Exit::Stalled { has_confirmed },
+        After::Fault | After::Confirm | After::Other => Exit::Renew,
+    };
     loop {
         if in_flight.is_empty() {
             if let Some(request) = alone.take() {
-                if !single(channel, request, shared, holds).await {
-                    return Exit::Renew;
+                match single(channel, request, shared, holds).await {
+                    After::Confirm => has_confirmed = true,
+                    After::Other => {}
+                    after => return exit(after, has_confirmed),
                 }
                 continue;
             }
@@ -144,14 +176,16 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             done = bell.all_done(&mut in_flight), if !in_flight.is_empty() => {
-                if !settle(done, &shared.counters) {
-                    return Exit::Renew;
+                match settle(done, &shared.counters) {
+                    After::Confirm => has_confirmed = true,
+                    After::Other => {}
+                    after => return exit(after, has_confirmed),
                 }
             }
             request = intake.recv(), if room > 0 && alone.is_none() && !finished => match request {
                 None => finished = true,
                 Some(first) => {
-                    let start = |it| in_flight.push(offer(channel, it));
+                    let start = |it| in_flight.push(offer(channel, it, shared));
                     alone = take(first, (room, intake), holds, start);
                 }
             },
@@ -193,57 +227,70 @@ async fn gone(channel: &Channel) {
     }
 }
 
-/// Answers what is done; false if the channel can't be trusted further.
-fn settle(done: Vec<Done>, counters: &Counters) -> bool {
+/// What an answer says of the channel, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum After {
+    /// It confirms.
+    Confirm,
+    /// It answers.
+    Other,
+    /// It did not answer.
+    Stall,
+    /// It can't be trusted further.
+    Fault,
+}
+
+/// Answers what is done.
+fn settle(done: Vec<Done>, counters: &Counters) -> After {
     let returned = done
         .iter()
-        .any(|it| matches!(&it.result, Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)))));
+        .any(|it| matches!(&it.result, Some(Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_))))));
     if returned {
         // Every request of `done` and in flight is dropped, which answers "doubtful".
         counters.count_returned();
-        return false;
+        return After::Fault;
     }
-    let mut usable = true;
+    let mut worst = After::Confirm;
     for Done { request, result } in done {
-        let verdict = match result {
-            Ok(Confirmation::Ack(_)) => Verdict::Confirmed,
-            Ok(Confirmation::Nack(_)) => Verdict::Nacked,
-            Ok(Confirmation::NotRequested) => {
-                usable = false;
-                Verdict::Unknown { doubtful: false }
-            }
-            Err(error) => {
-                usable = false;
-                // The broker closed the channel, or the connection, over one of the messages in flight; which
-                // one is not said.
-                Verdict::Unknown { doubtful: is_refusal(&error) }
-            }
+        let (verdict, after) = match result {
+            Some(Ok(Confirmation::Ack(_))) => (Verdict::Confirmed, After::Confirm),
+            Some(Ok(Confirmation::Nack(_))) => (Verdict::Nacked, After::Other),
+            Some(Ok(Confirmation::NotRequested)) => (Verdict::Unknown { doubtful: false }, After::Fault),
+            None => (Verdict::Unknown { doubtful: false }, After::Stall),
+            // The broker closed the channel, or the connection, over one of the messages in flight; which one
+            // is not said.
+            Some(Err(error)) => (Verdict::Unknown { doubtful: is_refusal(&error) }, After::Fault),
         };
+        worst = worst.max(after);
         request.reply.send(verdict);
     }
-    usable
+    worst
 }
 
-/// Publishes one message with nothing else in flight; false if the channel is done with.
-async fn single(channel: &Channel, request: Request, shared: &Shared, holds: &mut Holds) -> bool {
-    let Done { request, result } = offer(channel, request).await;
+/// Publishes one message with nothing else in flight.
+async fn single(channel: &Channel, request: Request, shared: &Shared, holds: &mut Holds) -> After {
+    let Done { request, result } = offer(channel, request, shared).await;
     let (exchange, key) = (request.envelope.exchange.as_str(), request.envelope.routing_key.as_str());
-    let (verdict, usable) = match result {
+    let Some(result) = result else {
+        request.reply.send(Verdict::Unknown { doubtful: false });
+        return After::Stall;
+    };
+    let (verdict, after) = match result {
         Ok(Confirmation::Ack(None)) => {
             if holds.taken(exchange) {
                 tracing::info!(exchange, "the exchange takes messages again");
             }
             shared.links.send_if_modified(|links| links.takes(exchange, key));
-            (Verdict::Confirmed, true)
+            (Verdict::Confirmed, After::Confirm)
         }
         Ok(Confirmation::Ack(Some(_))) => {
             shared.counters.count_returned();
             holds.taken(exchange);
             shared.links.send_modify(|links| links.returns(exchange, key));
-            (Verdict::Unroutable, true)
+            (Verdict::Unroutable, After::Confirm)
         }
-        Ok(Confirmation::Nack(_)) => (Verdict::Nacked, true),
-        Ok(Confirmation::NotRequested) => (Verdict::Unknown { doubtful: false }, false),
+        Ok(Confirmation::Nack(_)) => (Verdict::Nacked, After::Other),
+        Ok(Confirmation::NotRequested) => (Verdict::Unknown { doubtful: false }, After::Fault),
         Err(error) if is_refusal(&error) => {
             shared.counters.count_refused();
             if let Some(cost) = cost_to_exchange(&error) {
@@ -253,12 +300,12 @@ async fn single(channel: &Channel, request: Request, shared: &Shared, holds: &mu
                 let held_ms = again.duration_since(now).as_millis();
                 tracing::warn!(exchange, held_ms, %error, "the exchange refuses messages and is held");
             }
-            (Verdict::Refused(error.into()), false)
+            (Verdict::Refused(error.into()), After::Fault)
         }
-        Err(_) => (Verdict::Unknown { doubtful: true }, false),
+        Err(_) => (Verdict::Unknown { doubtful: true }, After::Fault),
     };
     request.reply.send(verdict);
-    usable
+    after
 }
 
 /// Whether the broker ended the channel or the connection over what was published. By `CONNECTION_FORCED` it

@@ -47,6 +47,13 @@ pub(super) struct Session {
     tether: Tether,
 }
 
+impl Session {
+    /// Has it end without a word; another takes its place.
+    pub(super) fn cut(&self) {
+        self.tether.cut();
+    }
+}
+
 /// The open connection, while there is one.
 pub(super) type Live = watch::Receiver<Option<Arc<Session>>>;
 

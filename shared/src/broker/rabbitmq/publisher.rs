@@ -142,12 +142,19 @@ pub(super) async fn run(shared: Arc<Shared>, mut live: Live, mut intake: mpsc::R
         };
         backoff = Backoff::default();
         let exit = confirms::run(&channel, &mut intake, &shared, &mut holds).await;
-        if channel.status().connected() {
-            // A channel that does not answer goes down with its connection.
-            drop(timeout(FAREWELL, channel.close(200, "OK".into())).await);
-        }
-        if exit == Exit::Finished {
-            return;
+        // A channel that does not answer goes down with its connection.
+        let is_mute =
+            channel.status().connected() && timeout(FAREWELL, channel.close(200, "OK".into())).await.is_err();
+        match exit {
+            Exit::Finished => return,
+            Exit::Renew => {}
+            Exit::Stalled { has_confirmed } => {
+                tracing::warn!(has_confirmed, "a message got no answer, another channel is opened");
+                // The node behind it may be one without a majority: another is tried.
+                if is_mute || !has_confirmed {
+                    session.cut();
+                }
+            }
         }
     }
 }
