@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use crate::breaker::Breaker;
+use crate::breaker::Breakers;
 use crate::budget::{Budget, Busy, PATIENCE, Priority, Token};
 use crate::metrics::Metrics;
 use crate::retry_budget::RetryBudget;
@@ -31,7 +31,7 @@ pub struct Account<Q> {
     asking: Semaphore,
     waiting: AtomicU32,
     budget: Budget<Q>,
-    breaker: Mutex<Breaker>,
+    breakers: Mutex<Breakers>,
     began: Instant,
     repetitions: Mutex<RetryBudget>,
 }
@@ -61,7 +61,7 @@ impl<Q: QuotaStore> Account<Q> {
             asking: permits((sending / 4).max(1)),
             waiting: AtomicU32::new(0),
             budget: Budget::new(&name, io.calls_per_5s, store, waited, left),
-            breaker: Mutex::new(Breaker::default()),
+            breakers: Mutex::default(),
             began: Instant::now(),
             repetitions: Mutex::new(RetryBudget::new(0)),
             name,
@@ -124,8 +124,8 @@ impl<Q: QuotaStore> Account<Q> {
     }
 
     /// A call was answered.
-    pub async fn answered(&self, token: &Token, left: Option<u32>) -> Blame {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner).worked();
+    pub async fn answered(&self, call: Priority, token: &Token, left: Option<u32>) -> Blame {
+        self.breakers.lock().unwrap_or_else(PoisonError::into_inner).of(call).worked();
         self.budget.observe(token, left).await;
         Blame::default()
     }
@@ -136,11 +136,11 @@ impl<Q: QuotaStore> Account<Q> {
     }
 
     /// A call got no answer of use.
-    pub async fn failed(&self) -> Blame {
+    pub async fn failed(&self, call: Priority) -> Blame {
         if let Some(rest) = self.budget.paused_for() {
             return Blame { counts: false, pause: rest };
         }
-        let pause = self.breaker.lock().unwrap_or_else(PoisonError::into_inner).failed();
+        let pause = self.breakers.lock().unwrap_or_else(PoisonError::into_inner).of(call).failed();
         if let Some(pause) = pause {
             warn!(account = self.name, pause_s = pause.as_secs(), "account paused after failures in a row");
             self.budget.pause(pause).await;

@@ -2,12 +2,33 @@
 
 use std::time::Duration;
 
+use crate::budget::Priority;
+
 /// Failures in a row that say that it is IO's side, not the message.
 const THRESHOLD: u32 = 10;
 /// First pause; it doubles at each further trip.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Longest pause: IO back is noticed within a minute.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+/// The failures of an account. Submits have a count of their own: a message asks for its profile before each, and a
+/// profile that was answered says nothing of a submit. Were it to end their count, an account that has fewer messages
+/// under way than failures are needed would never pause, and leave each of them in doubt.
+#[derive(Debug, Default)]
+pub struct Breakers {
+    submits: Breaker,
+    questions: Breaker,
+}
+
+impl Breakers {
+    /// The count that a call belongs to.
+    pub fn of(&mut self, call: Priority) -> &mut Breaker {
+        match call {
+            Priority::Submit => &mut self.submits,
+            Priority::Profile | Priority::Status => &mut self.questions,
+        }
+    }
+}
 
 /// Counts failures in a row.
 #[derive(Debug, Default)]
@@ -48,6 +69,17 @@ mod tests {
         let mut breaker = Breaker::default();
         let pauses: Vec<u64> = (0..16).map(|_| seconds(breaker.failed())).collect();
         assert_eq!(pauses, [0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 10, 20, 40, 60, 60, 60]);
+    }
+
+    #[test]
+    fn a_question_that_was_answered_says_nothing_of_a_submit() {
+        let mut breakers = Breakers::default();
+        for _ in 0..9 {
+            breakers.of(Priority::Profile).worked();
+            assert_eq!(seconds(breakers.of(Priority::Submit).failed()), 0);
+            breakers.of(Priority::Status).worked();
+        }
+        assert_eq!(seconds(breakers.of(Priority::Submit).failed()), 5);
     }
 
     #[test]

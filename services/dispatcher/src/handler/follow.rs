@@ -39,7 +39,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         let call = self.timed(message, "get_message", asked).await;
         drop(turn);
         if call.answer != StatusAnswer::Retryable {
-            sender.account.answered(&token, call.remaining).await;
+            sender.account.answered(Priority::Status, &token, call.remaining).await;
         }
         let io_id = request.io_id.clone();
         let rejected = |stato: &'static str| {

@@ -113,9 +113,9 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         drop(turn);
         let blame = match call.answer {
             SubmitAnswer::NotSent | SubmitAnswer::Retryable | SubmitAnswer::Unknown(_) => {
-                sender.account.failed().await
+                sender.account.failed(Priority::Submit).await
             }
-            _ => sender.account.answered(&token, call.remaining).await,
+            _ => sender.account.answered(Priority::Submit, &token, call.remaining).await,
         };
         Ok(self.submitted(request, &sender, call.answer, blame).await)
     }
@@ -173,8 +173,8 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         let asked = self.parts.api.profile(&sender.key.secret, &request.codice_fiscale);
         let call = self.timed(message, "get_profile", asked).await;
         let blame = match call.answer {
-            ProfileAnswer::Unavailable | ProfileAnswer::Retryable => account.failed().await,
-            _ => account.answered(&token, call.remaining).await,
+            ProfileAnswer::Unavailable | ProfileAnswer::Retryable => account.failed(Priority::Profile).await,
+            _ => account.answered(Priority::Profile, &token, call.remaining).await,
         };
         match call.answer {
             ProfileAnswer::Allowed => Ok(()),

@@ -31,6 +31,20 @@ async fn a_doubt_is_held_or_resent_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn ten_submits_in_a_row_without_an_answer_pause_the_account_whose_profiles_are_answered() {
+    let (handler, world) = handler();
+    world.submits.lock().unwrap().extend(vec![SubmitAnswer::Unknown(Evidence::Gateway); 11]);
+    for _ in 0..10 {
+        assert!(world.pauses.lock().unwrap().is_empty());
+        assert_eq!(outcome(&dispatch(&handler, json!({})).await).0, "messaggio.in-dubbio");
+    }
+    assert_eq!(world.pauses.lock().unwrap().len(), 1);
+    world.seen();
+    dispatch(&handler, json!({})).await;
+    assert!(!world.seen().contains(&Seen::Fence), "one more is sent while the account rests");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_doubt_that_is_assumed_to_be_sent_ends_flagged_and_without_an_id() {
     for doubts in [0, 1] {
         let (handler, world) = handler();
