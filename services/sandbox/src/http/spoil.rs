@@ -30,7 +30,8 @@ pub(super) async fn run(fault: &FaultSpec, request: Request, next: Next) -> Resp
             "Internal server error",
             "Unable to store processing message",
         ),
-        FaultKind::BadGateway => bad_gateway(),
+        FaultKind::BadGateway => gateway_page(StatusCode::BAD_GATEWAY, "502 Bad Gateway"),
+        FaultKind::GatewayTimeout => gateway_page(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Time-out"),
         FaultKind::Redirect => redirect(request.uri().path()),
         FaultKind::CutBefore => cut(),
         FaultKind::CutAfter => {
@@ -62,13 +63,13 @@ fn cut() -> Response {
     response
 }
 
-fn bad_gateway() -> Response {
-    with_type(
-        StatusCode::BAD_GATEWAY,
-        "text/html",
-        "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad \
-         Gateway</h1></center>\r\n</body>\r\n</html>\r\n",
-    )
+/// The page of the gateway itself, in which nothing of the API is.
+fn gateway_page(status: StatusCode, title: &str) -> Response {
+    let page = format!(
+        "<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1></center>\r\n\
+         </body>\r\n</html>\r\n"
+    );
+    with_type(status, "text/html", page)
 }
 
 /// To a path that does not exist: a client that follows it gets a 404, one that must not follow it does not.

@@ -28,6 +28,8 @@ pub(crate) enum FaultKind {
     ServerError,
     /// 502 as the gateway's HTML page. Nothing is done.
     BadGateway,
+    /// 504 as the gateway's HTML page. Nothing is done.
+    GatewayTimeout,
     /// 307 to another path. Nothing is done.
     Redirect,
     /// The connection is closed without an answer. Nothing is done.

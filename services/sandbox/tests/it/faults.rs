@@ -60,6 +60,7 @@ async fn answers_go_wrong_as_asked_and_then_right_again() {
         (json!({"kind": "premium_forbidden"}), 403, "application/problem+json", 0),
         (json!({"kind": "server_error"}), 500, "application/problem+json", 0),
         (json!({"kind": "bad_gateway"}), 502, "text/html", 0),
+        (json!({"kind": "gateway_timeout"}), 504, "text/html", 0),
         (json!({"kind": "wrong_json"}), 201, "application/json; charset=utf-8", 1),
     ] {
         trial.arm(fault.clone()).await;
@@ -70,7 +71,7 @@ async fn answers_go_wrong_as_asked_and_then_right_again() {
         let text = response.text().await.unwrap();
         assert_eq!(
             serde_json::from_str::<Value>(&text).is_err(),
-            matches!(status, 201 | 502),
+            matches!(status, 201 | 502 | 504),
             "{fault}: {text}"
         );
         assert_eq!(received(&trial).await, stored, "{fault}");
