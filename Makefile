@@ -54,8 +54,10 @@ chaos: ## the fault matrix, all or ROWS="F20 F35", OPTIMISED=1 for F62; writes d
 	@cargo build --quiet --locked $(if $(OPTIMISED),--release) --package tests --bin chaos --bin fleet-process
 	@target=$${CARGO_TARGET_DIR:-target}/debug; \
 		$${CARGO_TARGET_DIR:-target}/$(if $(OPTIMISED),release,debug)/chaos matrix $(ROWS); \
-		cargo build --quiet --locked --package scheduler --package renderer --package dispatcher --package promemoria; \
-		$$target/chaos points $$target/scheduler $$target/renderer $$target/dispatcher $$target/promemoria
+		cargo build --quiet --locked --package scheduler --package renderer --package dispatcher --package promemoria \
+			--package fleet; \
+		$$target/chaos points $$target/scheduler $$target/renderer $$target/dispatcher $$target/promemoria \
+			$$target/fleet
 
 soak: ## a random mix of faults: SEED=7 MINUTES=30 chooses and repeats it
 	@deploy/setup.sh test

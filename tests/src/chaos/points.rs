@@ -55,7 +55,29 @@ pub fn absent(programs: &[PathBuf]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
+
+    /// Features of `shared` that no release has.
+    const TEST_ONLY: [&str; 4] = ["crash-points", "other-release", "testing", "virtual-time"];
+
+    /// The features of `shared` in a build of one package alone, as cargo resolves them; none inside where the package does
+    /// without `shared`.
+    fn features_of(package: &str) -> anyhow::Result<Option<BTreeSet<String>>> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let tree =
+            ["tree", "--locked", "--edges", "no-dev", "--prefix", "none", "--format", "{p} {f}", "--package"];
+        let said = Command::new(cargo).current_dir(project_root()).args(tree).arg(package).output()?;
+        anyhow::ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let said = String::from_utf8(said.stdout)?;
+        // `shared v0.1.0 (folder) crash-points,virtual-time`
+        let of_shared = said.lines().filter(|line| line.starts_with("shared v"));
+        let features = of_shared.map(|line| line.rsplit_once(") ").map_or("", |(_, features)| features));
+        let one =
+            |features: &str| features.split(',').filter(|one| !one.is_empty()).map(str::to_owned).collect();
+        Ok(features.map(one).next())
+    }
 
     #[test]
     fn every_crash_point_has_a_row() {
@@ -69,6 +91,25 @@ mod tests {
         let missing: Vec<String> =
             names().expect("the names").into_iter().filter(|name| !rows.contains(name)).collect();
         assert_eq!(missing, Vec::<String>::new());
+    }
+
+    #[test]
+    fn no_program_turns_on_what_only_tests_have() {
+        let services = std::fs::read_dir(project_root().join("services")).expect("the services");
+        let mut without = Vec::new();
+        for service in services {
+            let name = service.expect("a service").file_name().into_string().expect("a name");
+            match features_of(&name).expect("its features") {
+                Some(features) => {
+                    let found: Vec<_> = TEST_ONLY.iter().filter(|only| features.contains(**only)).collect();
+                    assert!(found.is_empty(), "{name} is built with {found:?}");
+                }
+                None => without.push(name),
+            }
+        }
+        assert_eq!(without, ["sandbox"], "what is not of the fleet");
+        let tests = features_of("tests").expect("the features").expect("of the fleet");
+        assert!(tests.contains("crash-points") && tests.contains("virtual-time"), "{tests:?}");
     }
 
     #[test]
