@@ -49,11 +49,11 @@ test-upgrade: ## a rollout from the programs of another commit, OLD=v0.1.0, to t
 	@deploy/setup.sh test
 	@tests/upgrade.sh $(OLD)
 
-chaos: ## the fault matrix, all or ROWS="F20 F35", OPTIMISED=1 for F62; writes docs/guarantees.md; some rows as root
+chaos: ## the fault matrix, all or ROWS="F20 F35", FULL=1 for its hours, OPTIMISED=1 for F62; writes docs/guarantees.md; some rows as root
 	@deploy/setup.sh test
 	@cargo build --quiet --locked $(if $(OPTIMISED),--release) --package tests --bin chaos --bin fleet-process
 	@target=$${CARGO_TARGET_DIR:-target}/debug; \
-		$${CARGO_TARGET_DIR:-target}/$(if $(OPTIMISED),release,debug)/chaos matrix $(ROWS); \
+		$${CARGO_TARGET_DIR:-target}/$(if $(OPTIMISED),release,debug)/chaos matrix $(if $(FULL),--full) $(ROWS); \
 		cargo build --quiet --locked --package scheduler --package renderer --package dispatcher --package promemoria \
 			--package fleet; \
 		$$target/chaos points $$target/scheduler $$target/renderer $$target/dispatcher $$target/promemoria \

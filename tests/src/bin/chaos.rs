@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tests::chaos::result::Outcome;
-use tests::chaos::{Half, run, soak};
+use tests::chaos::{Half, Length, run, soak};
 use tests::fleet::Binaries;
 
 /// The fault matrix.
@@ -23,6 +23,9 @@ enum Command {
     Matrix {
         /// Rows by name (`F20`), `quick`, or `page` for the page alone; all of them if none is given.
         rows: Vec<String>,
+        /// Long rows as long as the matrix says: hours in place of minutes.
+        #[arg(long)]
+        full: bool,
     },
     /// A random mix of faults.
     Soak {
@@ -53,7 +56,9 @@ async fn main() -> ExitCode {
 
 async fn execute(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Matrix { rows } => matrix(&rows).await,
+        Command::Matrix { rows, full } => {
+            matrix(&rows, if full { Length::Full } else { Length::Short }).await
+        }
         Command::Soak { seed, minutes } => {
             let seed = seed.map_or_else(fresh_seed, Ok)?;
             println!("soak: seed {seed}, {minutes} min");
@@ -65,14 +70,14 @@ async fn execute(command: Command) -> anyhow::Result<()> {
     }
 }
 
-async fn matrix(rows: &[String]) -> anyhow::Result<()> {
+async fn matrix(rows: &[String], length: Length) -> anyhow::Result<()> {
     let half = match rows {
         [] => Half::All,
         [one] if one == "page" => return Outcome::read()?.write(),
         [one] if one == "quick" => Half::Quick,
         named => Half::Named(named.to_vec()),
     };
-    let outcome = run(&binaries()?, &half).await?;
+    let outcome = run(&binaries()?, &half, length).await?;
     let broken: Vec<String> = outcome.broken().iter().map(|finding| finding.id.clone()).collect();
     let whole = Outcome::read().map_or_else(|_| outcome.clone(), |old| old.merged(&outcome));
     whole.write()?;

@@ -13,29 +13,42 @@ pub(super) struct Book {
     pub(super) acknowledged: BTreeSet<String>,
     /// Every outcome, first tellings only.
     pub(super) outcomes: Vec<Value>,
+    /// What each event came to so far: a row of many events asks after each outcome.
+    ends: BTreeMap<String, &'static str>,
 }
 
 impl Book {
-    /// What each event came to, as told: event to type. A doubt gives way to what closes it.
-    pub(super) fn ends(&self) -> BTreeMap<&str, &str> {
-        let mut ends = BTreeMap::new();
-        for outcome in &self.outcomes {
-            let (Some(event), Some(tipo)) = (outcome["data"]["evento"].as_str(), outcome["type"].as_str())
-            else {
-                continue;
-            };
-            let known = ends.get(event).copied();
-            if is_end(tipo) && (known.is_none() || known == Some("messaggio.in-dubbio")) {
-                ends.insert(event, tipo);
+    /// Enters an outcome that was not told before.
+    pub(super) fn tell(&mut self, outcome: Value) {
+        let end = outcome["type"].as_str().and_then(|tipo| ENDS.into_iter().find(|end| *end == tipo));
+        if let (Some(event), Some(end)) = (outcome["data"]["evento"].as_str(), end) {
+            let known = self.ends.get(event).copied();
+            if known.is_none() || known == Some("messaggio.in-dubbio") {
+                self.ends.insert(event.to_owned(), end);
             }
         }
-        ends
+        self.outcomes.push(outcome);
+    }
+
+    /// What each event came to, as told: event to type. A doubt gives way to what closes it.
+    pub(super) fn ends(&self) -> &BTreeMap<String, &'static str> {
+        &self.ends
+    }
+
+    /// Whether all of these events were told as sent.
+    pub(super) fn are_sent(&self, events: &[String]) -> bool {
+        events.iter().all(|event| self.ends.get(event).copied() == Some("messaggio.inviato"))
     }
 
     /// Confirmed events of which nothing final was told.
     pub(super) fn open(&self) -> Vec<&str> {
-        let ends = self.ends();
-        self.acknowledged.iter().map(String::as_str).filter(|event| !ends.contains_key(event)).collect()
+        self.acknowledged.iter().map(String::as_str).filter(|event| !self.ends.contains_key(*event)).collect()
+    }
+
+    /// Whether something final was told of every confirmed event.
+    pub(super) fn is_over(&self) -> bool {
+        // As many ends first: a look at each event after each outcome takes hours where there are many.
+        self.ends.len() >= self.acknowledged.len() && self.open().is_empty()
     }
 
     /// How many outcomes of a type were told.
@@ -45,21 +58,18 @@ impl Book {
 
     /// How many events came to this end.
     pub(super) fn ended(&self, tipo: &str) -> usize {
-        self.ends().values().filter(|end| **end == tipo).count()
+        self.ends.values().filter(|end| **end == tipo).count()
     }
 }
 
 /// The outcomes after which nothing more comes by itself.
-fn is_end(tipo: &str) -> bool {
-    matches!(
-        tipo,
-        "messaggio.inviato"
-            | "messaggio.scartato"
-            | "messaggio.fallito"
-            | "messaggio.in-dubbio"
-            | "evento.rifiutato"
-    )
-}
+const ENDS: [&str; 5] = [
+    "messaggio.inviato",
+    "messaggio.scartato",
+    "messaggio.fallito",
+    "messaggio.in-dubbio",
+    "evento.rifiutato",
+];
 
 #[cfg(test)]
 mod tests {
@@ -72,13 +82,13 @@ mod tests {
         let told = |tipo: &str| json!({ "type": tipo, "data": { "evento": "e" } });
         let mut book = Book::default();
         book.acknowledged.insert("e".to_owned());
-        assert_eq!(book.open(), ["e"]);
+        assert!(book.open() == ["e"] && !book.is_over());
         for tipo in ["messaggio.programmato", "messaggio.in-dubbio", "messaggio.inviato"] {
-            book.outcomes.push(told(tipo));
+            book.tell(told(tipo));
         }
         assert_eq!(book.ends()["e"], "messaggio.inviato");
-        book.outcomes.push(told("messaggio.in-dubbio"));
+        book.tell(told("messaggio.in-dubbio"));
         assert_eq!(book.ends()["e"], "messaggio.inviato", "write-once");
-        assert!(book.open().is_empty());
+        assert!(book.open().is_empty() && book.is_over());
     }
 }

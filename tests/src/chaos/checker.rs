@@ -236,8 +236,14 @@ mod tests {
         for (event, end) in events {
             book.attempted.insert((*event).to_owned());
             book.acknowledged.insert((*event).to_owned());
-            book.outcomes.push(json!({ "type": end, "data": { "evento": event } }));
+            book.tell(json!({ "type": end, "data": { "evento": event } }));
         }
+        book
+    }
+
+    fn told(outcomes: Vec<Value>) -> Book {
+        let mut book = Book::default();
+        outcomes.into_iter().for_each(|outcome| book.tell(outcome));
         book
     }
 
@@ -286,7 +292,7 @@ mod tests {
                 "evento": "caso000001", "chiave": "k", "tentativo": tentativo, "io_id": io_id,
             } })
         };
-        let of = |outcomes: Vec<Value>| one_id(&Book { outcomes, ..Book::default() });
+        let of = |outcomes: Vec<Value>| one_id(&told(outcomes));
         of(vec![outcome("a", 1, "io"), outcome("a", 1, "io"), outcome("b", 2, "io")])
             .expect("one of each try");
         of(vec![outcome("a", 1, "io-1"), outcome("b", 1, "io-2")]).expect("two sendings");
@@ -297,9 +303,7 @@ mod tests {
     #[test]
     fn what_is_told_as_sent_and_as_cancelled_is_found() {
         let outcome = |tipo: &str| json!({ "type": tipo, "data": { "chiave": "k" } });
-        let of = |types: &[&str]| {
-            one_end(&Book { outcomes: types.iter().map(|tipo| outcome(tipo)).collect(), ..Book::default() })
-        };
+        let of = |types: &[&str]| one_end(&told(types.iter().map(|tipo| outcome(tipo)).collect()));
         of(&["messaggio.in-dubbio", "messaggio.inviato", "messaggio.inviato"]).expect("one end");
         assert!(of(&["messaggio.scartato", "messaggio.inviato"]).is_err());
     }
@@ -308,7 +312,7 @@ mod tests {
     fn what_is_sent_and_not_told_or_told_and_not_sent_is_found_where_events_are_not_counted() {
         let outcome =
             json!({ "id": "a", "type": "messaggio.inviato", "data": { "chiave": "k", "io_id": "io" } });
-        let book = Book { outcomes: vec![outcome], ..Book::default() };
+        let book = told(vec![outcome]);
         let (stored, sent) = (Stored::default(), [json!({ "id": "io" }), json!({ "id": "other" })]);
         let check = |messages| {
             let evidence = Evidence { book: &book, messages, stored: &stored, written: &[] };

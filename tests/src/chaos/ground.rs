@@ -10,6 +10,7 @@ use shared::broker::{self, RabbitMq, topology};
 use tokio::sync::OnceCell;
 
 use super::bounds::{Stopwatch, Within};
+use super::length::{Extent, Length};
 use crate::brokers::{Brokers, Cluster};
 use crate::fleet::{Binaries, access};
 
@@ -28,6 +29,8 @@ pub struct Ground {
     pub(super) binaries: Binaries,
     /// What the times of the row are held against.
     pub(super) stopwatch: Stopwatch,
+    /// How much of it runs.
+    pub(super) extent: Extent,
     /// Whether the services' own users are there.
     pub(super) granted: Arc<OnceCell<bool>>,
 }
@@ -47,13 +50,24 @@ impl Ground {
             redis_url,
             binaries: binaries.clone(),
             stopwatch: Stopwatch::default(),
+            extent: Extent::default(),
             granted: Arc::default(),
         })
     }
 
-    /// The same for a row that promises these times.
-    pub(super) fn timed(&self, within: Vec<Within>) -> Self {
-        Self { stopwatch: Stopwatch::new(within), ..self.clone() }
+    /// The same for a row that promises these times, at this length.
+    pub(super) fn of_row(&self, within: Vec<Within>, length: Length) -> Self {
+        Self { stopwatch: Stopwatch::new(within), extent: Extent::new(length), ..self.clone() }
+    }
+
+    /// What holds at the length at which the row runs.
+    pub(super) fn length<T>(&self, short: T, full: T) -> T {
+        self.extent.of(short, full)
+    }
+
+    /// Whether the row has two lengths and ran at the full one.
+    pub(super) fn is_full(&self) -> bool {
+        self.extent.is_full()
     }
 
     /// The same with a cluster in the place of the shared broker.

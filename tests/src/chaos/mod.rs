@@ -1,7 +1,8 @@
 //! The fault matrix: each row injects one fault into the real fleet, and a checker compares what the sandbox
 //! was sent with what was published, told and stored.
 //!
-//! - [`matrix`]: the rows, each with its injection and what it must show; `bounds`: how long each may take.
+//! - [`matrix`]: the rows, each with its injection and what it must show; `bounds`: how long each may take, `length`:
+//!   how much of it runs.
 //! - `trial` is one run of a fleet under a fault, `crew` its processes, `proxy` its cables, `gate` its
 //!   certificates.
 //! - `book` is what was published and told, `checker` holds the invariants against the sandbox's messages.
@@ -17,6 +18,7 @@ mod dice;
 mod gate;
 mod ground;
 mod integrator;
+mod length;
 pub mod matrix;
 pub mod points;
 pub mod proxy;
@@ -27,4 +29,5 @@ pub mod soak;
 mod stored;
 mod trial;
 
+pub use length::Length;
 pub use run::{Half, run};

@@ -77,6 +77,9 @@ pub struct Finding {
     /// When it ended, `2026-11-22T10:00:00Z`; empty in results of before this was kept.
     #[serde(default)]
     pub at: String,
+    /// It was run as long as the matrix says, where it is run shorter otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
     /// The checker's counts, where it ran.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub report: Option<Report>,
@@ -175,6 +178,7 @@ impl Outcome {
     /// A verdict in words, with its day where that is not the last run's.
     fn verdict(&self, finding: &Finding) -> String {
         let word = match finding.verdict {
+            Verdict::Held if finding.full => "held, whole",
             Verdict::Held => "held",
             Verdict::Broken => "**broken**",
             Verdict::NotHere => "not here",
@@ -201,6 +205,21 @@ const INTRODUCTION: &str = include_str!("guarantees.md");
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_page_says_what_was_run_whole() {
+        let finding = |id: &str, more: &str| {
+            format!(
+                r#"{{"id": "{id}", "seen": "-", "verdict": "held", "seconds": 1, "at": "2026-11-22T"{more}}}"#
+            )
+        };
+        let findings = [finding("F15", r#", "full": true"#), finding("F17", "")].join(",");
+        let text = format!(r#"{{"brokers": "-", "day": "2026-11-22", "findings": [{findings}]}}"#);
+        let outcome: Outcome = serde_json::from_str(&text).expect("a result");
+        let page = outcome.page();
+        let line = |id: &str| page.lines().find(|line| line.starts_with(&format!("| {id} "))).expect("a row");
+        assert!(line("F15").ends_with("| held, whole |") && line("F17").ends_with("| held |"), "{page}");
+    }
 
     #[test]
     fn the_page_is_made_of_the_last_result() {

@@ -11,6 +11,7 @@ use shared::clock::Clock;
 use tokio::time::Instant;
 
 use super::ground::Ground;
+use super::length::Length;
 use super::matrix::{Needs, Row, matrix};
 use super::result::{Finding, Outcome, Verdict};
 use crate::brokers::{Brokers, Options};
@@ -47,20 +48,28 @@ impl Half {
     }
 }
 
+/// How a row runs.
+#[derive(Debug, Clone, Copy)]
+struct Manner {
+    is_timed: bool,
+    length: Length,
+}
+
 /// Runs rows of the matrix on private brokers.
 ///
 /// # Errors
 /// Brokers cannot be had. A row that breaks is a finding.
-pub async fn run(binaries: &Binaries, half: &Half) -> anyhow::Result<Outcome> {
+pub async fn run(binaries: &Binaries, half: &Half, length: Length) -> anyhow::Result<Outcome> {
     let rows: Vec<Row> = matrix().into_iter().filter(|row| half.takes(row)).collect();
     let brokers = Arc::new(Brokers::start(&Options::from_env()?).await?);
     let versions = brokers.versions();
     let named = format!("{} and {}", versions.0, versions.1);
+    let manner = Manner { is_timed: half.is_timed(), length };
     let in_lanes = rows.iter().filter(|row| row.needs == Needs::Lane);
-    let mut findings = side_by_side(&brokers, binaries, in_lanes, half.is_timed()).await?;
+    let mut findings = side_by_side(&brokers, binaries, in_lanes, manner).await?;
     let ground = Ground::lane(&brokers, binaries, 0).await?;
     for row in rows.iter().filter(|row| row.needs == Needs::Alone) {
-        findings.push(one(row, &ground, half.is_timed()).await);
+        findings.push(one(row, &ground, manner).await);
     }
     brokers.shutdown().await?;
     findings.sort_by(|a, b| a.id.cmp(&b.id));
@@ -73,7 +82,7 @@ async fn side_by_side(
     brokers: &Arc<Brokers>,
     binaries: &Binaries,
     rows: impl Iterator<Item = &Row>,
-    is_timed: bool,
+    manner: Manner,
 ) -> anyhow::Result<Vec<Finding>> {
     let waiting: Mutex<VecDeque<&Row>> = Mutex::new(rows.collect());
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -84,19 +93,20 @@ async fn side_by_side(
     let lanes = grounds.iter().map(async |ground| {
         let mut findings = Vec::new();
         while let Some(row) = next() {
-            findings.push(one(row, ground, is_timed).await);
+            findings.push(one(row, ground, manner).await);
         }
         findings
     });
     Ok(join_all(lanes).await.into_iter().flatten().collect())
 }
 
-async fn one(row: &Row, ground: &Ground, is_timed: bool) -> Finding {
+async fn one(row: &Row, ground: &Ground, manner: Manner) -> Finding {
     let begun = Instant::now();
     if let Err(why) = (row.possible)() {
         return finding(row, why, Verdict::NotHere);
     }
-    let ground = if is_timed { ground.timed(row.within.clone()) } else { ground.clone() };
+    let within = if manner.is_timed { row.within.clone() } else { Vec::new() };
+    let ground = ground.of_row(within, manner.length);
     let ended = (row.run)(ground.clone()).await.and_then(|seen| ground.stopwatch.complete().map(|()| seen));
     let ended = ended.with_context(|| format!("{} {}", row.id, row.fault));
     let seconds = begun.elapsed().as_secs();
@@ -105,12 +115,12 @@ async fn one(row: &Row, ground: &Ground, is_timed: bool) -> Finding {
         Err(error) => (format!("{error:#}"), Verdict::Broken, None),
     };
     say(&format!("{:<4} {verdict:?} in {seconds} s: {seen}", row.id));
-    Finding { seconds, report, ..finding(row, seen, verdict) }
+    Finding { seconds, report, full: ground.is_full(), ..finding(row, seen, verdict) }
 }
 
 fn finding(row: &Row, seen: String, verdict: Verdict) -> Finding {
     let at = Clock::system().now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    Finding { id: row.id.to_owned(), seen, verdict, seconds: 0, at, report: None }
+    Finding { id: row.id.to_owned(), seen, verdict, seconds: 0, at, full: false, report: None }
 }
 
 fn say(line: &str) {

@@ -108,7 +108,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F34",
             [
                 "a grey network",
-                "for 2 min 200 ms latency, 10 kB/s and one piece in a hundred late by a retransmission to broker, Redis and IO, 5 events every 10 s (the matrix: 10 min)",
+                "for 2 min (whole: 10) 200 ms latency, 10 kB/s and one piece in a hundred late by a retransmission to broker, Redis and IO, 5 events every 10 s",
                 "no false death, no copy; afterwards as before",
             ],
             lane,
@@ -309,7 +309,8 @@ async fn grey(ground: Ground) -> anyhow::Result<Seen> {
         trial.cable(what)?.set(Cable::Pass(flow));
     }
     let before = trial.cable("amqp")?.accepted();
-    for _ in 0..12 {
+    let rounds = ground.length(12, 60);
+    for _ in 0..rounds {
         trial.publish(5).await?;
         lasts(Duration::from_secs(10)).await;
     }
@@ -326,7 +327,9 @@ async fn grey(ground: Ground) -> anyhow::Result<Seen> {
     ensure!(again == 0, "{again} connections to the broker were given up as dead");
     Ok(Seen::new(
         format!(
-            "no connection to the broker given up; the 60 events all over {took:.1} s after it, 40 more in {afterwards:.1} s"
+            "{} s; no connection to the broker given up; its {} events all over {took:.1} s after it, 40 more in {afterwards:.1} s",
+            rounds * 10,
+            rounds * 5
         ),
         report,
     ))

@@ -137,12 +137,7 @@ async fn ends_everyone(ground: &Ground, poison: &Poison) -> anyhow::Result<(f64,
         if end == 2 {
             // Now it waits to be taken alone, with those that were in hand when it struck, and nobody else.
             let fresh = trial.publish(MEANWHILE).await?;
-            trial
-                .until("what comes meanwhile is sent", |book| {
-                    let ends = book.ends();
-                    fresh.iter().all(|event| ends.get(event.as_str()) == Some(&"messaggio.inviato"))
-                })
-                .await?;
+            trial.until("what comes meanwhile is sent", |book| book.are_sent(&fresh)).await?;
         }
     }
     trial.mended();

@@ -12,12 +12,13 @@ use crate::chaos::checker::Bounds;
 use crate::chaos::dice::Dice;
 use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Needs, Row, Seen};
+use crate::chaos::result::Report;
 use crate::chaos::trial::{INTENT, Setup, Trial};
 use crate::fleet::SERVICES;
 
-/// Kills of F15, and events published before each.
+/// Kills of F15; events published before each, and the time between two, ms: usually, and where it runs whole.
 const KILLS: usize = 200;
-const EVENTS_A_KILL: usize = 25;
+const PACES: [(usize, [usize; 2]); 2] = [(25, [200, 1_000]), (50, [2_000, 5_000])];
 /// `io.concurrency` of F15: the requests that one dispatcher may have under way when it dies.
 const CONCURRENCY: usize = 8;
 
@@ -42,7 +43,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F15",
             [
                 "processes die at random",
-                "200 SIGKILLs to random services, 0.2 to 1 s apart, while 5000 events come in",
+                "200 SIGKILLs to random services, 0.2 to 1 s apart, while 5,000 events come in; whole: 2 to 5 s apart, 10,000 events",
                 "doubts at most kills of a dispatcher times its concurrency (8); the backlog drains",
             ],
             all,
@@ -61,7 +62,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F17",
             [
                 "SIGTERM while IO is slow",
-                "IO answers after 8 s, shutdown.grace is 1 s (the matrix: 30 s, then SIGKILL)",
+                "IO answers after 8 s (whole: 30), three requests under way: once shutdown.grace is 1 s, once SIGKILL comes after 1 s of a longer one",
                 "ends within its grace; doubts at most the requests under way; none lost",
             ],
             stop_while_io_is_slow,
@@ -119,13 +120,14 @@ async fn random_kills(ground: Ground) -> anyhow::Result<Seen> {
     let concurrency = CONCURRENCY.to_string();
     let mut trial = Trial::start(&ground, Setup::default().with("IO__CONCURRENCY", &concurrency)).await?;
     let (mut dice, mut dispatchers) = (Dice::new(15), 0);
+    let (events, [least, most]) = ground.length(PACES[0], PACES[1]);
     for _ in 0..KILLS {
-        trial.publish(EVENTS_A_KILL).await?;
+        trial.publish(events).await?;
         let service = dice.pick(&SERVICES);
         dispatchers += usize::from(service == "dispatcher");
         trial.crew.kill(service).await?;
         trial.crew.enlist(service, &[])?;
-        sleep(dice.between(200, 1000)).await;
+        sleep(dice.between(least, most)).await;
     }
     trial.mended();
     // Events that were in hand at two kills wait until the scheduler has been ready for 30 s, and before that the
@@ -135,7 +137,9 @@ async fn random_kills(ground: Ground) -> anyhow::Result<Seen> {
     let took = trial.settle().await?;
     let report = trial.close(Bounds { doubts: dispatchers * CONCURRENCY, ..Bounds::default() }).await?;
     Ok(Seen::new(
-        format!("{KILLS} kills, {dispatchers} of a dispatcher; all over {took:.1} s after the last"),
+        format!(
+            "{KILLS} kills, {least} to {most} ms apart, {dispatchers} of a dispatcher; all over {took:.1} s after the last"
+        ),
         report,
     ))
 }
@@ -155,23 +159,42 @@ async fn rolling_restart(ground: Ground) -> anyhow::Result<Seen> {
 }
 
 async fn stop_while_io_is_slow(ground: Ground) -> anyhow::Result<Seen> {
-    let setup = Setup::default().with("SHUTDOWN__GRACE", "1s").with("IO__REQUEST_TIMEOUT", "10s");
-    let mut trial = Trial::start(&ground, setup).await?;
-    let slow = json!({ "kind": "delay", "delay_ms": 8000, "operation": "submit", "calls": 3 });
-    trial.io_fault(&slow).await?;
-    trial.publish(3).await?;
-    trial.wait_for("IO has the messages", async |trial: &Trial| Ok(trial.created().await? == 3)).await?;
+    let (answers, timeout) = ground.length((8, "10s"), (30, "35s"));
+    let setup = Setup::default().with("IO__REQUEST_TIMEOUT", timeout);
+    let mut trial = in_the_hands_of_io(&ground, setup.clone().with("SHUTDOWN__GRACE", "1s"), answers).await?;
     let ended = trial.crew.terminate("dispatcher").await?;
     ensure!(ended <= GRACE + GOODBYE, "it ended {:.1} s after SIGTERM", ended.as_secs_f64());
-    trial.crew.enlist("dispatcher", &[])?;
-    trial.advance(INTENT * 2).await?;
-    trial.settle().await?;
-    let report = trial.close(Bounds { doubts: 3, ..Bounds::default() }).await?;
+    after_the_stop(trial).await?;
+
+    // Longer than the answer takes: it would wait for it, and whoever runs it does not.
+    let mut trial = in_the_hands_of_io(&ground, setup.with("SHUTDOWN__GRACE", "40s"), answers).await?;
+    trial.crew.signal("dispatcher", Signal::TERM)?;
+    lasts(GRACE).await;
+    trial.crew.kill("dispatcher").await?;
+    let report = after_the_stop(trial).await?;
     let words = format!(
-        "ended {:.1} s after SIGTERM, with a grace of 1 s; what it could not wait for is in doubt",
+        "IO answers after {answers} s; ended {:.1} s after SIGTERM, with a grace of 1 s; what it could not wait for is in doubt, and so it is after SIGKILL (counts of that)",
         ended.as_secs_f64()
     );
     Ok(Seen::new(words, report))
+}
+
+/// Three messages that IO has, to be answered after so many seconds.
+async fn in_the_hands_of_io(ground: &Ground, setup: Setup, answers: u64) -> anyhow::Result<Trial> {
+    let mut trial = Trial::start(ground, setup).await?;
+    let slow = json!({ "kind": "delay", "delay_ms": answers * 1_000, "operation": "submit", "calls": 3 });
+    trial.io_fault(&slow).await?;
+    trial.publish(3).await?;
+    trial.wait_for("IO has the messages", async |trial: &Trial| Ok(trial.created().await? == 3)).await?;
+    Ok(trial)
+}
+
+/// Another takes the place of the dispatcher that was stopped; each of the three is sent once, or in doubt.
+async fn after_the_stop(mut trial: Trial) -> anyhow::Result<Report> {
+    trial.crew.enlist("dispatcher", &[])?;
+    trial.advance(INTENT * 3).await?;
+    trial.settle().await?;
+    trial.close(Bounds { doubts: 3, ..Bounds::default() }).await
 }
 
 async fn panics(ground: Ground) -> anyhow::Result<Seen> {

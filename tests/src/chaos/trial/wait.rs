@@ -50,7 +50,7 @@ impl Trial {
         while !enough(&self.book) {
             let left = deadline.saturating_duration_since(Instant::now());
             if let Some(outcome) = self.integrator.next(left).await? {
-                self.book.outcomes.push(outcome);
+                self.book.tell(outcome);
                 continue;
             }
             let (open, some) = (self.book.open(), 10);
@@ -63,7 +63,7 @@ impl Trial {
     /// Waits until every confirmed event came to an end, and nothing is on its way. Returns the seconds
     /// since the fault was over.
     pub(in crate::chaos) async fn settle(&mut self) -> anyhow::Result<f64> {
-        let settled = self.until("every event comes to an end", |book| book.open().is_empty()).await;
+        let settled = self.until("every event comes to an end", Book::is_over).await;
         if settled.is_err() {
             let standing = Stored::count(&self.ground).await?;
             settled.with_context(|| format!("the store: {standing:?}"))?;
