@@ -105,6 +105,7 @@ pub fn matrix() -> Vec<Row> {
         rows::lost::rows(),
         rows::ill::rows(),
         rows::io::rows(),
+        rows::failing::rows(),
         rows::calendar::rows(),
         rows::crowd::rows(),
         rows::tls::rows(),

@@ -26,7 +26,7 @@ const AWAY: Duration = Duration::from_hours(2);
 /// How long IO is grey in F59.
 const GREY: [Duration; 2] = [Duration::from_mins(1), Duration::from_mins(30)];
 /// What is saved up for repetitions, and the rounding of a tenth (`retry_budget.rs`).
-const SAVED: usize = 12;
+pub(super) const SAVED: usize = 12;
 
 /// The rows.
 pub(in crate::chaos) fn rows() -> Vec<Row> {
@@ -235,7 +235,7 @@ async fn grey(ground: Ground) -> anyhow::Result<Seen> {
 }
 
 /// Submits for an ente.
-async fn submits(trial: &Trial, ente: &str) -> anyhow::Result<usize> {
+pub(super) async fn submits(trial: &Trial, ente: &str) -> anyhow::Result<usize> {
     let metrics = trial.crew.get("dispatcher", "/metrics").await?.1;
     let series = format!("promemoria_io_requests_total{{ente=\"{ente}\",operation=\"submit_message\"");
     let of_ente = metrics.lines().filter(|line| line.starts_with(&series));

@@ -9,6 +9,7 @@ pub(super) mod cluster;
 pub(super) mod crash;
 pub(super) mod crowd;
 pub(super) mod delivery;
+pub(super) mod failing;
 pub(super) mod ill;
 pub(super) mod io;
 pub(super) mod life;
