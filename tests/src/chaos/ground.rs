@@ -1,5 +1,6 @@
 //! What a row stands on: brokers of its own, or a virtual host and a database of shared ones.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,6 +172,23 @@ impl Ground {
             self.vhost()
         );
         self.brokers.control(&["eval", &end]).await
+    }
+
+    /// That an alarm of the broker is on.
+    pub(super) async fn alarmed(&self) -> anyhow::Result<()> {
+        self.brokers.control(&["eval", "[_|_] = rabbit_alarm:get_alarms()."]).await
+    }
+
+    /// That a queue holds so many messages, those that were delivered and not acknowledged among them: AMQP tells of the
+    /// others only.
+    pub(super) async fn holds(&self, queue: &str, count: RangeInclusive<usize>) -> anyhow::Result<()> {
+        let (vhost, least, most) = (self.vhost(), count.start(), count.end());
+        let look = format!(
+            "{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"{vhost}\">>, queue, <<\"{queue}\">>)), \
+             [{{messages, N}}] = rabbit_amqqueue:info(Q, [messages]), \
+             (N >= {least} andalso N =< {most}) orelse error({{holds, N}})."
+        );
+        self.brokers.control(&["eval", &look]).await.with_context(|| format!("{queue}: not {count:?}"))
     }
 
     /// Host and port of an address with a scheme.

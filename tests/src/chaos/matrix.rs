@@ -99,6 +99,7 @@ pub fn matrix() -> Vec<Row> {
         rows::crash::rows(),
         rows::life::rows(),
         rows::broker::rows(),
+        rows::alarm::rows(),
         rows::cluster::rows(),
         rows::delivery::rows(),
         rows::store::rows(),

@@ -1,4 +1,5 @@
-//! F20 to F34: RabbitMQ away, dead, full, mute, and changed under the fleet's feet.
+//! F20 to F34 without those of `cluster`, `alarm` and `delivery`: RabbitMQ away, dead, mute, and changed under the
+//! fleet's feet.
 
 use std::time::Duration;
 
@@ -17,8 +18,7 @@ use crate::chaos::matrix::{Needs, Row, Seen};
 use crate::chaos::proxy::{Cable, Flow};
 use crate::chaos::result::Report;
 use crate::chaos::trial::{Setup, Trial};
-use crate::fleet::client::metrics;
-use crate::fleet::{Ports, SERVICES};
+use crate::fleet::SERVICES;
 
 /// The rows.
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -41,22 +41,6 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             ],
             (Needs::Alone, true),
             dies,
-        ),
-        Row::runs(
-            "F25",
-            [
-                "the broker's memory alarm",
-                "set_vm_memory_high_watermark 0.00001 for 12 s (the matrix: 60 s)",
-                "publishers wait and say so, nothing lost, goes on by itself (the matrix: and consumers acknowledge; here what is acknowledged was told of before)",
-            ],
-            alone,
-            |ground| alarm(ground, ["set_vm_memory_high_watermark", "0.00001"], "0.4"),
-        ),
-        Row::runs(
-            "F26",
-            ["the broker's disk alarm", "set_disk_free_limit above the disk's size for 12 s", "as F25"],
-            alone,
-            |ground| alarm(ground, ["set_disk_free_limit", "900000GB"], "50MB"),
         ),
         Row::runs(
             "F27",
@@ -152,37 +136,6 @@ async fn dies(ground: Ground) -> anyhow::Result<Seen> {
     let took = trial.settle().await?;
     let report = trial.close(Bounds::default()).await?;
     Ok(Seen::new(format!("all over {took:.1} s after it was back"), report))
-}
-
-async fn alarm(ground: Ground, alarm: [&str; 2], usual: &str) -> anyhow::Result<Seen> {
-    let mut trial = Trial::start(&ground, Setup::default()).await?;
-    trial.publish(20).await?;
-    ground.brokers.control(&alarm).await?;
-    let ports = trial.crew.ports;
-    let over = async {
-        lasts(Duration::from_secs(12)).await;
-        let blocked = blocked(ports).await?;
-        ground.brokers.control(&[alarm[0], usual]).await?;
-        anyhow::Ok((blocked, Instant::now()))
-    };
-    let (published, over) = tokio::join!(trial.publish(20), over);
-    let (blocked, over) = over?;
-    published?;
-    trial.mended_at(over);
-    let took = trial.settle().await?;
-    let report = trial.close(Bounds::default()).await?;
-    ensure!(blocked > 0, "no service says that the broker blocks it");
-    Ok(Seen::new(format!("{blocked} of 3 services blocked; all over {took:.1} s after the alarm"), report))
-}
-
-/// How many services say that the broker blocks them.
-async fn blocked(ports: Ports) -> anyhow::Result<usize> {
-    let mut blocked = 0;
-    for service in SERVICES {
-        let metrics = metrics(ports.of(service)).await?;
-        blocked += usize::from(metrics.lines().any(|line| line == "promemoria_broker_blocked 1"));
-    }
-    Ok(blocked)
 }
 
 async fn swallowed(ground: Ground) -> anyhow::Result<Seen> {

@@ -3,6 +3,7 @@
 //! Redis and the clocks, `lost` a Redis that lost something, `tls` certificates, `io` and `ill` the IO API and the
 //! events themselves, `calendar` special days, `crowd` a million timers, `upgrade` two releases side by side.
 
+pub(super) mod alarm;
 pub(super) mod broker;
 pub(super) mod calendar;
 pub(super) mod cluster;
