@@ -56,10 +56,15 @@ const CRASH: (Measure, u64, &str) =
 /// From here on a publisher of ours is confirmed.
 const BROKER: (Measure, u64, &str) = (Measure::Over, 10, "of the broker's accepting connections");
 const REDIS: (Measure, u64, &str) = (Measure::Over, 10, "of Redis's answering");
+/// A poll, which is 100 ms in a trial, and a look at `/readyz`.
+const LOSS: (Measure, u64, &str) =
+    (Measure::Found, 1, "of the loss: a poll of 100 ms, and the look at `/readyz`");
+const REBUILT: (Measure, u64, &str) =
+    (Measure::Over, 10, "of the loss, or of Redis's answering without what it had");
 const ALARM: (Measure, u64, &str) = (Measure::Over, 5, "of the alarm's end");
 
 /// The times of the rows.
-const PROMISED: [(&str, (Measure, u64, &str)); 29] = [
+const PROMISED: [(&str, (Measure, u64, &str)); 33] = [
     ("F01", CRASH),
     ("F02", CRASH),
     ("F03", CRASH),
@@ -87,6 +92,10 @@ const PROMISED: [(&str, (Measure, u64, &str)); 29] = [
     ("F28", (Measure::Over, 10, "of the deletion")),
     ("F29", (Measure::Over, 13, "of the deletion: 10 s to subscribe again, a lease of 3 s for what it held")),
     ("F35", REDIS),
+    ("F36", LOSS),
+    ("F36", REBUILT),
+    ("F37", LOSS),
+    ("F37", REBUILT),
     ("F39", (Measure::Over, 10, "of the network's being whole")),
     ("F40", REDIS),
 ];

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use crate::brokers::{Network, Server, Solos};
+use crate::chaos::bounds::Measure;
 use crate::chaos::checker::{Bounds, CANARIES};
 use crate::chaos::crew::{Crew, STEP};
 use crate::chaos::ground::Ground;
@@ -43,7 +44,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             [
                 "Redis is empty",
                 "FLUSHALL; kill -9, FLUSHALL and a restart",
-                "noticed and rebuilt; none lost, none sent again, every timer armed",
+                "noticed at the next poll and rebuilt; none lost, none sent again, every timer armed",
             ],
             (Needs::Alone, false),
             emptied,
@@ -86,14 +87,16 @@ async fn begin(ground: &Ground) -> anyhow::Result<Trial> {
     Ok(trial)
 }
 
-/// Waits until the loss was noticed and mended, while more comes; then nothing of before may go again.
-async fn rebuilt(trial: &mut Trial, timers: usize) -> anyhow::Result<f64> {
-    trial.wait_readiness("scheduler", false).await?;
-    let begun = Instant::now();
+/// Waits until a loss was noticed and mended, while more comes; then nothing of before may go again. Returns the seconds
+/// until it was noticed, and until all was over.
+async fn rebuilt(trial: &mut Trial, timers: usize, lost: Instant) -> anyhow::Result<[f64; 2]> {
+    trial.wait_missing("scheduler", "ledger").await?;
+    let found = lost.elapsed();
+    trial.ground.stopwatch.hold(Measure::Found, found)?;
     trial.publish(5).await?;
     trial.wait_readiness("scheduler", true).await?;
-    trial.settle().await?;
-    let took = begun.elapsed().as_secs_f64();
+    trial.mended_at(lost);
+    let took = trial.settle().await?;
     let armed = trial.due().await?;
     ensure!(armed == timers, "{armed} timers are armed, not {timers}");
     let before = trial.created().await?;
@@ -102,7 +105,7 @@ async fn rebuilt(trial: &mut Trial, timers: usize) -> anyhow::Result<f64> {
     trial.settle().await?;
     let after = trial.created().await?;
     ensure!(after == before + 1, "{} messages were sent again", after - before - 1);
-    Ok(took)
+    Ok([found.as_secs_f64(), took])
 }
 
 async fn emptied(ground: Ground) -> anyhow::Result<Seen> {
@@ -110,18 +113,18 @@ async fn emptied(ground: Ground) -> anyhow::Result<Seen> {
     let timers = trial.due().await?;
     let mut redis = ground.redis().await?;
     redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await?;
-    let flushed = rebuilt(&mut trial, timers).await?;
+    let [found, flushed] = rebuilt(&mut trial, timers, Instant::now()).await?;
     // Emptied first, since a server that is back is asked at once.
     redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await?;
     ground.brokers.kill(Server::Redis).await?;
     ground.brokers.start_again(Server::Redis).await?;
     let mut redis = ground.redis().await?;
     redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await?;
-    let restarted = rebuilt(&mut trial, timers).await?;
+    let [_, restarted] = rebuilt(&mut trial, timers, Instant::now()).await?;
     let report = trial.close(Bounds::default()).await?;
     Ok(Seen::new(
         format!(
-            "rebuilt {flushed:.1} s after FLUSHALL, {restarted:.1} s after the restart; {timers} timers armed again"
+            "noticed {found:.1} s and rebuilt {flushed:.1} s after FLUSHALL, {restarted:.1} s after the restart; {timers} timers armed again"
         ),
         report,
     ))
@@ -141,11 +144,13 @@ async fn old_copy(ground: Ground) -> anyhow::Result<Seen> {
     }
     trial.settle().await?;
     copy.restore(&mut redis).await?;
-    let took = rebuilt(&mut trial, timers).await?;
+    let [found, took] = rebuilt(&mut trial, timers, Instant::now()).await?;
     trial.close(Bounds::default()).await?;
     let report = lost_after_the_last_claim(&ground).await?;
     Ok(Seen::new(
-        format!("the lost 5 s replayed within {took:.1} s; none sent again, nor what no mark tells of"),
+        format!(
+            "noticed after {found:.1} s, the lost 5 s replayed within {took:.1} s; none sent again, nor what no mark tells of"
+        ),
         report,
     ))
 }

@@ -110,6 +110,15 @@ impl Trial {
         Ok(())
     }
 
+    /// Waits until a service says that it is not ready for want of this.
+    pub(in crate::chaos) async fn wait_missing(&self, service: &str, missing: &str) -> anyhow::Result<()> {
+        self.wait_for(&format!("/readyz of {service} names {missing}"), async |trial: &Self| {
+            let said = trial.crew.get(service, "/readyz").await;
+            Ok(said.is_ok_and(|(status, text)| status == 503 && text.contains(missing)))
+        })
+        .await
+    }
+
     /// Waits until a service's readiness is as asked: `true` is ready.
     pub(in crate::chaos) async fn wait_readiness(&self, service: &str, ready: bool) -> anyhow::Result<()> {
         let wanted = if ready { 200 } else { 503 };
