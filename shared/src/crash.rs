@@ -1,16 +1,16 @@
-//! Crash points: named places at which a test has a process end, panic or freeze.
+//! Crash points: named places at which a test has a process end, panic, freeze, or take all memory.
 //!
 //! [`crash_point!`](crate::crash_point) marks a place. Without the cargo feature `crash-points`, which only
 //! the package `tests` turns on, the macro is empty: a release has neither the code nor the names.
 //! With it, the environment says what happens:
 //!
 //! ```text
-//! PROMEMORIA_CRASH_POINT=<name>[@<subject>][:<n>[:<abort|panic|stop>]]
+//! PROMEMORIA_CRASH_POINT=<name>[@<subject>][:<n>[:<abort|panic|stop|allocate>]]
 //! ```
 //!
 //! At the `n`th time (from 1, the default) that the process comes to that place, with that subject if one is
-//! named, it aborts (the default), panics in that task, or stops as under `SIGSTOP` until somebody sends
-//! `SIGCONT`. Where the place has something personal in hand, the panic's text quotes it, as a careless one would.
+//! named, it aborts (the default), panics in that task, stops as under `SIGSTOP` until somebody sends `SIGCONT`, or
+//! allocates until its limit (`RLIMIT_AS`) refuses, of which Rust's allocator aborts. Where the place has something personal in hand, the panic's text quotes it, as a careless one would.
 
 /// A place at which a test may have the process end. Empty without the feature `crash-points`.
 #[cfg(feature = "crash-points")]
@@ -50,6 +50,7 @@ mod armed {
         Abort,
         Panic,
         Stop,
+        Allocate,
     }
 
     /// The place that the environment names.
@@ -81,6 +82,7 @@ mod armed {
                 None | Some("abort") => Deed::Abort,
                 Some("panic") => Deed::Panic,
                 Some("stop") => Deed::Stop,
+                Some("allocate") => Deed::Allocate,
                 Some(_) => return None,
             };
             Some(Self { name, subject, at, deed })
@@ -106,6 +108,7 @@ mod armed {
             Deed::Abort => std::process::abort(),
             Deed::Panic => panic!("crash point {name} with {}", String::from_utf8_lossy(in_hand)),
             Deed::Stop => stop(),
+            Deed::Allocate => allocate(),
         }
     }
 
@@ -125,6 +128,21 @@ mod armed {
         std::thread::sleep(FREEZES_WITHIN);
     }
 
+    /// Bytes that are asked for at a time, and how often at most: more than any test lets a process have.
+    const BITE: usize = 16 << 20;
+    const BITES: usize = 4096;
+
+    /// Asks for memory until there is none. It is never written to, so that the machine's own is not used up.
+    fn allocate() -> ! {
+        let mut eaten: Vec<Vec<u8>> = Vec::new();
+        for _ in 0..BITES {
+            eaten.push(std::hint::black_box(Vec::with_capacity(BITE)));
+        }
+        // An end that looks like a refused allocation would look like a fault that was withstood.
+        eprintln!("memory is not bounded: {} allocations of {BITE} bytes", eaten.len());
+        std::process::exit(1)
+    }
+
     #[cfg(test)]
     mod tests {
         use super::*;
@@ -142,6 +160,7 @@ mod armed {
             assert_eq!(Armed::read("a.b:3"), armed("a.b", 3, Deed::Abort));
             assert_eq!(Armed::read("a.b:2:panic"), armed("a.b", 2, Deed::Panic));
             assert_eq!(Armed::read("a.b:1:stop"), armed("a.b", 1, Deed::Stop));
+            assert_eq!(Armed::read("a.b:1:allocate"), armed("a.b", 1, Deed::Allocate));
             for bad in ["", ":1", "a.b:x", "a.b:1:sleep"] {
                 assert_eq!(Armed::read(bad), None, "{bad}");
             }

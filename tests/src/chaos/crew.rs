@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::process::Signal;
+use rustix::process::{Resource, Signal};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -27,6 +27,8 @@ pub(super) struct Crew {
     everybody: Environment,
     /// The services sign in as themselves, with the permissions of `deploy/`.
     own_users: bool,
+    /// Bytes of address space that each process of a service has; none is all there is.
+    address_space: Option<u64>,
     dir: TempDir,
 }
 
@@ -55,7 +57,8 @@ impl Crew {
         settings::write(dir.path(), (&ground.amqp_url, &ground.redis_url), ports, enti)?;
         let ground = ground.clone();
         let (members, own_users) = (Vec::new(), false);
-        let mut crew = Self { ground, ports, sandbox: None, members, everybody, own_users, dir };
+        let mut crew =
+            Self { ground, ports, sandbox: None, members, everybody, own_users, address_space: None, dir };
         crew.start_io().await?;
         Ok(crew)
     }
@@ -75,6 +78,9 @@ impl Crew {
         // One log for all processes of a service.
         let log = self.dir.path().join(format!("{service}.log"));
         let process = Process::start_with(&self.ground.binaries, service, &config, &log, &environment)?;
+        if let Some(bytes) = self.address_space {
+            process.limit(Resource::As, bytes)?;
+        }
         self.members.push(Member { service, port, process });
         Ok(())
     }
@@ -82,6 +88,11 @@ impl Crew {
     /// Has every process that starts from now on sign in as its own user, which must be there.
     pub(super) fn sign_in_as_themselves(&mut self) {
         self.own_users = true;
+    }
+
+    /// Bounds the address space of every process that starts from now on.
+    pub(super) fn confine(&mut self, bytes: u64) {
+        self.address_space = Some(bytes);
     }
 
     /// Adds a variable to the environment of every process that starts from now on.

@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -91,9 +91,23 @@ impl Process {
     /// # Errors
     /// The process is gone.
     pub fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let sent = rustix::process::kill_process(self.process()?, signal);
+        sent.with_context(|| format!("no signal to {}", self.name))
+    }
+
+    /// Bounds what it may have of a resource from now on.
+    ///
+    /// # Errors
+    /// The process is gone, or has more already.
+    pub fn limit(&self, resource: Resource, most: u64) -> anyhow::Result<()> {
+        let most = Rlimit { current: Some(most), maximum: Some(most) };
+        let set = rustix::process::prlimit(Some(self.process()?), resource, most);
+        set.map(drop).with_context(|| format!("{} cannot be bounded", self.name))
+    }
+
+    fn process(&self) -> anyhow::Result<Pid> {
         let pid = self.child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        let pid = pid.with_context(|| format!("{} has ended", self.name))?;
-        rustix::process::kill_process(pid, signal).with_context(|| format!("no signal to {}", self.name))
+        pid.with_context(|| format!("{} has ended", self.name))
     }
 
     /// Waits until it ends by itself.

@@ -87,12 +87,23 @@ fn handled(metrics: &str) -> u64 {
 }
 
 /// What ends whoever takes it: the first event that a trial publishes, or the request for its message.
-struct Poison {
-    service: &'static str,
+pub(super) struct Poison {
+    pub(super) service: &'static str,
     point: &'static str,
     /// How it is told that it was given up.
     told: &'static str,
     bounds: Bounds,
+}
+
+/// Those of the three services, in the order in which work passes them.
+pub(super) fn poisons() -> [Poison; 3] {
+    let failed = Bounds { unsent: 1, ..Bounds::default() };
+    [
+        ("scheduler", "intake.received", "evento.rifiutato", Bounds::default()),
+        ("renderer", "renderer.received", "messaggio.fallito", failed),
+        ("dispatcher", "dispatcher.before-fence", "messaggio.fallito", failed),
+    ]
+    .map(|(service, point, told, bounds)| Poison { service, point, told, bounds })
 }
 
 /// Its neighbours, and those that come while it waits to be taken alone.
@@ -100,17 +111,11 @@ const NEIGHBOURS: usize = 20;
 const MEANWHILE: usize = 5;
 
 async fn poison(ground: Ground) -> anyhow::Result<Seen> {
-    let failed = Bounds { unsent: 1, ..Bounds::default() };
-    let poisons = [
-        ("scheduler", "intake.received", "evento.rifiutato", Bounds::default()),
-        ("renderer", "renderer.received", "messaggio.fallito", failed),
-        ("dispatcher", "dispatcher.before-fence", "messaggio.fallito", failed),
-    ];
     let mut words = Vec::new();
     let mut last = None;
-    for (service, point, told, bounds) in poisons {
-        let (took, report) = ends_everyone(&ground, &Poison { service, point, told, bounds }).await?;
-        words.push(format!("{service} {took:.1} s"));
+    for poison in poisons() {
+        let (took, report) = ends_everyone(&ground, Setup::default(), (&poison, "abort")).await?;
+        words.push(format!("{} {took:.1} s", poison.service));
         last = Some(report);
     }
     let report = last.context("no poison")?;
@@ -123,12 +128,17 @@ async fn poison(ground: Ground) -> anyhow::Result<Seen> {
     ))
 }
 
-async fn ends_everyone(ground: &Ground, poison: &Poison) -> anyhow::Result<(f64, Report)> {
+/// Whoever takes it ends by that deed of the crash point; returns the seconds from the third end until all was over.
+pub(super) async fn ends_everyone(
+    ground: &Ground,
+    setup: Setup,
+    (poison, deed): (&Poison, &str),
+) -> anyhow::Result<(f64, Report)> {
     let &Poison { service, point, told, bounds } = poison;
     // One request at a time: an end is to leave nobody else's in doubt.
-    let setup = Setup::default()
+    let setup = setup
         .with("IO__CONCURRENCY", "1")
-        .variable("PROMEMORIA_CRASH_POINT", &format!("{point}@caso000000"));
+        .variable("PROMEMORIA_CRASH_POINT", &format!("{point}@caso000000:1:{deed}"));
     let mut trial = Trial::start(ground, setup).await?;
     trial.publish(1 + NEIGHBOURS).await?;
     for end in 1..=3 {

@@ -103,7 +103,8 @@ async fn broken_created(ground: Ground) -> anyhow::Result<Seen> {
     ))
 }
 
-fn largest_mib(trial: &Trial) -> u64 {
+/// The largest process of the services.
+pub(super) fn largest_mib(trial: &Trial) -> u64 {
     trial.crew.sizes().iter().map(|(_, kib, _)| kib / 1024).max().unwrap_or(0)
 }
 

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::crash::{second_copy, sent_again};
+use super::memory;
 use crate::chaos::checker::Bounds;
 use crate::chaos::dice::Dice;
 use crate::chaos::ground::Ground;
@@ -70,9 +71,9 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
         Row::quick(
             "F18",
             [
-                "a panic in a handler",
-                "one panic in each service, in the middle of 20 events each, its text quoting the person in hand, and one over due work (the matrix: and an event that takes all memory)",
-                "the event comes again, its neighbours are not affected; nothing of the panic's text is in a log",
+                "a panic in a handler; an event that takes all memory",
+                "one panic in each service, in the middle of 20 events each, its text quoting the person in hand, and one over due work; events as large, deep and wide as the limits let them be, and larger; then an event that takes all of the 4 GiB that each process may have, whoever takes it (whole: and the requests for a message)",
+                "the event comes again, its neighbours are not affected; nothing of the panic's text is in a log; what is too large is refused, in constant memory; dead after at most 3 ends, the rest flows",
             ],
             panics,
         ),
@@ -203,17 +204,17 @@ async fn panics(ground: Ground) -> anyhow::Result<Seen> {
         ("renderer", "renderer.received:3:panic"),
         ("dispatcher", "dispatcher.before-fence:3:panic"),
     ];
-    let mut last = None;
     for (service, point) in points {
         let mut trial = Trial::start(&ground, Setup::default().crash(service, point)).await?;
         trial.publish(20).await?;
         trial.settle().await?;
         ensure!(trial.crew.log_of(service).contains("\"panic\""), "{service} did not panic");
-        last = Some(trial.close(Bounds { panics: 1, ..Bounds::default() }).await?);
+        trial.close(Bounds { panics: 1, ..Bounds::default() }).await?;
     }
-    let report = last.unwrap_or_default();
     due_work_panics(&ground).await?;
-    Ok(Seen::new("one panic in each service, everything sent once (counts of the last)", report))
+    let large = memory::large(&ground).await?;
+    let (hungry, report) = memory::hungry(&ground).await?;
+    Ok(Seen::new(format!("one panic in each service, everything sent once; {large}; {hungry}"), report))
 }
 
 /// Deciding on one entry of a claim: that one is left for a minute, and those that were claimed with it go at once.

@@ -74,6 +74,9 @@ impl Trial {
         if setup.own_users && ground.grant().await? {
             crew.sign_in_as_themselves();
         }
+        if let Some(bytes) = setup.address_space {
+            crew.confine(bytes);
+        }
         let mut cables = Vec::new();
         for what in setup.through {
             let cable = lay_cable(ground, &mut crew, what).await?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
+use shared::domain::event::LARGEST_BODY;
 
 use super::Trial;
 use crate::chaos::checker::{CANARIES, COGNOME, NOME};
@@ -76,6 +77,33 @@ impl Trial {
             self.book.acknowledged.insert(id);
         }
         Ok(())
+    }
+
+    /// Publishes one event with as many of these beside its own fields as the largest body has room for; returns how many.
+    pub(in crate::chaos) async fn publish_filled(
+        &mut self,
+        piece: impl Fn(usize) -> (String, Value),
+    ) -> anyhow::Result<usize> {
+        let mut event = event(self.published, "borgochiaro");
+        self.published += 1;
+        let id = event["id"].as_str().context("an id")?.to_owned();
+        let mut size = event.to_string().len();
+        let data = event["data"].as_object_mut().context("its data")?;
+        let mut pieces = 0;
+        loop {
+            let (key, value) = piece(pieces);
+            // `,"key":value`
+            size += key.len() + value.to_string().len() + 4;
+            if size > LARGEST_BODY {
+                break;
+            }
+            data.insert(key, value);
+            pieces += 1;
+        }
+        self.book.attempted.insert(id.clone());
+        self.integrator.publish("borgochiaro.domanda.protocollata", event.to_string().as_bytes()).await?;
+        self.book.acknowledged.insert(id);
+        Ok(pieces)
     }
 
     /// Publishes events of the first cases again; with `other`, their content is another one.

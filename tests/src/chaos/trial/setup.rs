@@ -13,6 +13,7 @@ pub(in crate::chaos) struct Setup {
     pub(super) io_port: Option<u16>,
     pub(super) own_users: bool,
     pub(super) later_journal: bool,
+    pub(super) address_space: Option<u64>,
 }
 
 impl Setup {
@@ -43,6 +44,12 @@ impl Setup {
     /// The journal gets lines of a later release, which this one refuses to read: it is not audited.
     pub(in crate::chaos) fn later_journal(mut self) -> Self {
         self.later_journal = true;
+        self
+    }
+
+    /// Each process of a service has so many bytes of address space.
+    pub(in crate::chaos) fn address_space(mut self, bytes: u64) -> Self {
+        self.address_space = Some(bytes);
         self
     }
 
