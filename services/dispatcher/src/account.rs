@@ -16,7 +16,7 @@ use crate::budget::{Budget, Busy, PATIENCE, Priority, Token};
 use crate::metrics::Metrics;
 use crate::retry_budget::RetryBudget;
 
-/// Fewest messages of an account under way at once, however small its limit.
+/// Fewest messages of an account under way at once, however small its limit, where `io.concurrency` allows them.
 const FEWEST: u32 = 4;
 /// Shortest and longest that a message without its turn waits in the schedule.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
@@ -51,7 +51,8 @@ impl<Q: QuotaStore> Account<Q> {
         // More messages under way than calls in a second would only wait inside in place of outside.
         let sending = match io.calls_per_5s {
             0 => concurrency,
-            calls => (calls / 5).clamp(FEWEST, concurrency.max(FEWEST)),
+            // Never more than was asked for: so many are in doubt when a dispatcher dies.
+            calls => (calls / 5).max(FEWEST).min(concurrency),
         };
         let waited = metrics.own.rate_limit_wait.with_label_values(&[&name]);
         let left = metrics.own.rate_limit_remaining.with_label_values(&[&name]);
@@ -197,8 +198,12 @@ mod tests {
     use shared::telemetry::Known;
 
     fn accounts() -> Accounts<Double> {
+        accounts_with(64)
+    }
+
+    fn accounts_with(concurrency: u32) -> Accounts<Double> {
         let metrics = Metrics::register(&Registry::new(), &Known::default()).unwrap();
-        Accounts::new(64, Arc::new(Double(Arc::default())), Arc::new(metrics))
+        Accounts::new(concurrency, Arc::new(Double(Arc::default())), Arc::new(metrics))
     }
 
     fn io(calls_per_5s: u32) -> IoAccount {
@@ -209,6 +214,13 @@ mod tests {
     async fn as_many_messages_are_under_way_as_the_account_has_calls_in_a_second() {
         for (limit, turns) in [(0, 64), (150, 30), (1, 4), (10_000, 64)] {
             assert_eq!(accounts().of(&io(limit)).sending.available_permits(), turns, "{limit}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_account_has_more_under_way_than_the_settings_allow() {
+        for limit in [0, 1, 150] {
+            assert_eq!(accounts_with(1).of(&io(limit)).sending.available_permits(), 1, "{limit}");
         }
     }
 

@@ -137,7 +137,7 @@ pub struct Io {
     pub connect_timeout: Duration,
     /// Time within which a call must be answered.
     pub request_timeout: Duration,
-    /// Calls in flight in one dispatcher.
+    /// Messages of one IO account under way in one dispatcher.
     pub concurrency: usize,
     /// Policy for unknown outcomes, unless message type or ente say otherwise.
     pub in_doubt: InDubbio,
