@@ -30,10 +30,11 @@ pub enum BrokerError {
         /// How many times it was offered.
         attempts: u32,
     },
-    /// No confirm in time: the message may be stored or not. Publish again with the same identity.
-    #[error("no confirm from the message broker within {} ms", waited.as_millis())]
+    /// No confirm in time: the message may be stored or not. Publish again with the same identity. Of another request:
+    /// no answer in time, and the connection is given up.
+    #[error("no answer from the message broker within {} ms", waited.as_millis())]
     TimedOut {
-        /// How long the confirm was waited for.
+        /// How long it was waited for.
         waited: Duration,
     },
     /// A stream gave nothing where it must. Read it again on another connection.

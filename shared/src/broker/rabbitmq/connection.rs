@@ -31,6 +31,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const SETTLED_AFTER: Duration = Duration::from_secs(10);
 /// How often the connection's own status is read: closing without an error sends no event.
 const LOOK: Duration = Duration::from_millis(250);
+/// How long the broker may take to answer one request. Heartbeats go on while it owes an answer, as a node without a
+/// majority may for ever, and nobody answers what is asked over a connection that has just ended: only a limit ends
+/// such a wait.
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 /// Bound on the broker's goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -51,6 +55,15 @@ impl Session {
     /// Has it end without a word; another takes its place.
     pub(super) fn cut(&self) {
         self.tether.cut();
+    }
+
+    /// What the broker answers; if it does not in time, the connection is cut.
+    pub(super) async fn answer<T>(&self, request: impl Future<Output = T>) -> Result<T, BrokerError> {
+        let answer = timeout(ANSWER, request).await;
+        answer.map_err(|_| {
+            self.cut();
+            BrokerError::TimedOut { waited: ANSWER }
+        })
     }
 }
 
@@ -90,6 +103,9 @@ impl Shared {
         // A fleet that starts for the first time makes them too.
         let runs = self.counters.connections() > 0;
         let (made, done) = declare::ensure(&session.connection, topology, self.options.declare).await;
+        if matches!(done, Err(BrokerError::TimedOut { .. })) {
+            session.cut();
+        }
         for stream in made.into_iter().filter(|_| runs) {
             self.counters.count_stream_made();
             tracing::error!(

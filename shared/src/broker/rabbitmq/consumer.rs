@@ -190,6 +190,13 @@ impl Keeper {
     ) -> Result<Subscription, BrokerError> {
         // A queue that was deleted ended the consumer before this one: declare it again if that is ours.
         self.shared.ensure_topology(session).await?;
+        let (channel, consumer) = session.answer(self.consume(session)).await??;
+        let acks = Acks::new(&channel, Arc::clone(&self.shared.counters));
+        self.tasks.spawn(Arc::clone(&acks).run(channel.clone(), self.shared.drain.clone()));
+        Ok(Subscription { consumer, channel, settler: Arc::new(Settler::new(acks)), _ended: ended })
+    }
+
+    async fn consume(&self, session: &Session) -> Result<(Channel, lapin::Consumer), BrokerError> {
         let refused =
             |error: lapin::Error| BrokerError::Topology { object: self.queue.clone(), source: error.into() };
         let channel = session.connection.create_channel().await.map_err(refused)?;
@@ -203,8 +210,6 @@ impl Keeper {
         let options = BasicConsumeOptions::default();
         let consumer =
             channel.basic_consume(queue, tag, options, FieldTable::default()).await.map_err(refused)?;
-        let acks = Acks::new(&channel, Arc::clone(&self.shared.counters));
-        self.tasks.spawn(Arc::clone(&acks).run(channel.clone(), self.shared.drain.clone()));
-        Ok(Subscription { consumer, channel, settler: Arc::new(Settler::new(acks)), _ended: ended })
+        Ok((channel, consumer))
     }
 }

@@ -6,7 +6,9 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::properties::short;
+use tokio::time::timeout;
+
+use super::{connection::ANSWER, properties::short};
 use crate::broker::{
     BrokerError,
     topology::{Argument, Binding, Exchange, Routing, Stream, Topology},
@@ -20,7 +22,7 @@ pub(super) async fn ensure(
     topology: &Topology,
     declare: bool,
 ) -> (Vec<String>, Result<(), BrokerError>) {
-    let mut round = Round { connection, channel: None, first: None };
+    let mut round = Round { connection, channel: None, first: None, is_mute: false };
     let mut made = Vec::new();
     for exchange in &topology.exchanges {
         round.one(&exchange.name, async |channel| on_exchange(&channel, exchange, declare).await).await;
@@ -47,6 +49,8 @@ struct Round<'a> {
     connection: &'a Connection,
     channel: Option<Channel>,
     first: Option<BrokerError>,
+    /// The broker did not answer, and is asked nothing more.
+    is_mute: bool,
 }
 
 impl Round<'_> {
@@ -55,17 +59,25 @@ impl Round<'_> {
         object: &str,
         step: impl AsyncFnOnce(Channel) -> Result<T, Failure>,
     ) -> Option<T> {
+        if self.is_mute {
+            return None;
+        }
         if !self.connection.status().connected() {
             self.first.get_or_insert(BrokerError::Unavailable { source: None });
             return None;
         }
-        let done = match self.channel().await {
-            Ok(channel) => step(channel).await,
-            Err(error) => Err(error.into()),
-        };
-        match done {
-            Ok(done) => Some(done),
-            Err(failure) => {
+        let done = timeout(ANSWER, async {
+            let channel = self.channel().await?;
+            step(channel).await
+        });
+        match done.await {
+            Ok(Ok(done)) => Some(done),
+            Err(_) => {
+                self.is_mute = true;
+                self.first = Some(BrokerError::TimedOut { waited: ANSWER });
+                None
+            }
+            Ok(Err(failure)) => {
                 let failure = refused(object, failure);
                 if self.first.is_some() {
                     warn!(object, code = failure.code(), "not as it should be either");
@@ -88,8 +100,10 @@ impl Round<'_> {
             return Err(first);
         }
         let Some(channel) = self.channel else { return Ok(()) };
-        let closed = channel.close(200, "OK".into()).await;
-        closed.map_err(|error| BrokerError::Unavailable { source: Some(error.into()) })
+        match timeout(ANSWER, channel.close(200, "OK".into())).await {
+            Ok(closed) => closed.map_err(|error| BrokerError::Unavailable { source: Some(error.into()) }),
+            Err(_) => Err(BrokerError::TimedOut { waited: ANSWER }),
+        }
     }
 }
 

@@ -135,7 +135,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut live: Live, mut intake: mpsc::R
         let channel = match open_channel(&session).await {
             Ok(channel) => channel,
             Err(error) => {
-                tracing::warn!(%error, "publishing channel not opened");
+                tracing::warn!(error = %chain(&error), "publishing channel not opened");
                 backoff.pause(&shared.drain).await;
                 continue;
             }
@@ -159,8 +159,11 @@ pub(super) async fn run(shared: Arc<Shared>, mut live: Live, mut intake: mpsc::R
     }
 }
 
-async fn open_channel(session: &Session) -> lapin::Result<Channel> {
-    let channel = session.connection.create_channel().await?;
-    channel.confirm_select(ConfirmSelectOptions::default()).await?;
-    Ok(channel)
+async fn open_channel(session: &Session) -> Result<Channel, BrokerError> {
+    let opened = session.answer(async {
+        let channel = session.connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        lapin::Result::Ok(channel)
+    });
+    opened.await?.map_err(|error| BrokerError::Unavailable { source: Some(error.into()) })
 }
