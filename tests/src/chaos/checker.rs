@@ -243,7 +243,9 @@ mod tests {
 
     fn told(outcomes: Vec<Value>) -> Book {
         let mut book = Book::default();
-        outcomes.into_iter().for_each(|outcome| book.tell(outcome));
+        for outcome in outcomes {
+            book.tell(outcome);
+        }
         book
     }
 

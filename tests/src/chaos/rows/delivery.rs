@@ -114,7 +114,7 @@ async fn poison(ground: Ground) -> anyhow::Result<Seen> {
     let mut words = Vec::new();
     let mut last = None;
     for poison in poisons() {
-        let (took, report) = ends_everyone(&ground, Setup::default(), (&poison, "abort")).await?;
+        let (took, report) = Box::pin(ends_everyone(&ground, Setup::default(), (&poison, "abort"))).await?;
         words.push(format!("{} {took:.1} s", poison.service));
         last = Some(report);
     }

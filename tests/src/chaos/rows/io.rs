@@ -16,7 +16,6 @@ use crate::chaos::result::Report;
 use crate::chaos::trial::{Setup, Trial};
 
 /// The rows.
-#[expect(clippy::too_many_lines, reason = "a table")]
 pub(in crate::chaos) fn rows() -> Vec<Row> {
     let long = (Needs::Lane, false);
     let mut rows = vec![

@@ -165,14 +165,14 @@ async fn stop_while_io_is_slow(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = in_the_hands_of_io(&ground, setup.clone().with("SHUTDOWN__GRACE", "1s"), answers).await?;
     let ended = trial.crew.terminate("dispatcher").await?;
     ensure!(ended <= GRACE + GOODBYE, "it ended {:.1} s after SIGTERM", ended.as_secs_f64());
-    after_the_stop(trial).await?;
+    Box::pin(after_the_stop(trial)).await?;
 
     // Longer than the answer takes: it would wait for it, and whoever runs it does not.
     let mut trial = in_the_hands_of_io(&ground, setup.with("SHUTDOWN__GRACE", "40s"), answers).await?;
     trial.crew.signal("dispatcher", Signal::TERM)?;
     lasts(GRACE).await;
     trial.crew.kill("dispatcher").await?;
-    let report = after_the_stop(trial).await?;
+    let report = Box::pin(after_the_stop(trial)).await?;
     let words = format!(
         "IO answers after {answers} s; ended {:.1} s after SIGTERM, with a grace of 1 s; what it could not wait for is in doubt, and so it is after SIGKILL (counts of that)",
         ended.as_secs_f64()
@@ -213,7 +213,7 @@ async fn panics(ground: Ground) -> anyhow::Result<Seen> {
     }
     due_work_panics(&ground).await?;
     let large = memory::large(&ground).await?;
-    let (hungry, report) = memory::hungry(&ground).await?;
+    let (hungry, report) = Box::pin(memory::hungry(&ground)).await?;
     Ok(Seen::new(format!("one panic in each service, everything sent once; {large}; {hungry}"), report))
 }
 

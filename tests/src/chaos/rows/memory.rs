@@ -72,7 +72,7 @@ pub(super) async fn hungry(ground: &Ground) -> anyhow::Result<(String, Report)> 
     let (mut words, mut last) = (Vec::new(), None);
     for poison in poisons().iter().take(ground.length(1, 3)) {
         let setup = Setup::default().address_space(ADDRESS_SPACE);
-        let (took, report) = ends_everyone(ground, setup, (poison, "allocate")).await?;
+        let (took, report) = Box::pin(ends_everyone(ground, setup, (poison, "allocate"))).await?;
         words.push(format!("{} {took:.1} s", poison.service));
         last = Some(report);
     }
