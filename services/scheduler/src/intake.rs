@@ -206,23 +206,14 @@ impl<P: Publisher> Intake<P> {
         let mut is_again = false;
         loop {
             let begun = Instant::now();
-            let Some(taken) = self.taken(event, shutdown).await else { break };
+            let Some((taken, was_tried)) = self.taken(event, shutdown).await else { break };
             crash_point!("intake.committed");
             let is_known = matches!(taken, Taken::Known(..));
-            let (result, outcomes, line) = match taken {
-                Taken::New(outcomes, at_ms) => ("accepted", outcomes, Some(at_ms)),
-                // Only a redelivery can mean that its outcomes were not told, and its line not written. And a
-                // confirm that comes late need not be true: RabbitMQ confirms what waits for a queue that it takes
-                // for deleted, as it may for a moment when nodes come back.
-                Taken::Known(outcomes, at_ms) if delivery.redelivered || is_again => {
-                    ("duplicate", outcomes, Some(at_ms))
-                }
-                Taken::Known(..) => ("duplicate", Vec::new(), None),
-                Taken::Conflict => {
-                    let refusal = Refusal::conflict(event);
-                    self.refuse(delivery, &refusal, shutdown).await;
-                    return;
-                }
+            let Some((result, outcomes, line)) = owed(taken, delivery.redelivered, is_again || was_tried)
+            else {
+                let refusal = Refusal::conflict(event);
+                self.refuse(delivery, &refusal, shutdown).await;
+                return;
             };
             self.wake.ente(&event.ente);
             if !is_again {
@@ -245,18 +236,20 @@ impl<P: Publisher> Intake<P> {
         settled(delivery.requeue());
     }
 
-    /// Takes an event, as often as the store fails; none if shutdown comes first, or its ente went away.
-    async fn taken(&self, event: &CaseEvent, shutdown: &CancellationToken) -> Option<Taken> {
+    /// Takes an event, as often as the store fails, and whether it did; none if shutdown comes first, or its ente went
+    /// away.
+    async fn taken(&self, event: &CaseEvent, shutdown: &CancellationToken) -> Option<(Taken, bool)> {
         let in_force = self.in_force.current();
         let ente = in_force.enti.ente(&event.ente)?; // went away between check and take: check it again
-        let mut wait = BACKOFF.0;
+        let (mut wait, mut was_tried) = (BACKOFF.0, false);
         loop {
             match self.taker.take(event, &in_force.catalogue, ente, None).await {
-                Ok(taken) => return Some(taken),
+                Ok(taken) => return Some((taken, was_tried)),
                 Err(failure) => {
                     warn!(ente = %event.ente, tipo = %event.tipo, error = %failure, "event not taken yet");
                 }
             }
+            was_tried = true;
             shutdown.run_until_cancelled(tokio::time::sleep(wait)).await?;
             wait = (wait * 2).min(BACKOFF.1);
         }
@@ -300,6 +293,21 @@ impl<P: Publisher> Intake<P> {
     }
 }
 
+/// What is owed to an event that was taken: the word for the metric, its outcomes, and the instant of its journal line
+/// if that may be missing; none for a conflict. An event that is known as it comes for the first time was told and written
+/// by whoever took it. Not so one that was `redelivered`, whose taker may have died in between; nor one that was `tried`
+/// before: a store that fails may have taken it all the same, and a confirm that came late need not be true
+/// (docs/ARCHITECTURE.md, "What a cluster of brokers leaves").
+fn owed(taken: Taken, redelivered: bool, tried: bool) -> Option<(&'static str, Vec<Outcome>, Option<i64>)> {
+    Some(match taken {
+        Taken::New(outcomes, at_ms) => ("accepted", outcomes, Some(at_ms)),
+        Taken::Known(outcomes, at_ms) if tried && !redelivered => ("accepted", outcomes, Some(at_ms)),
+        Taken::Known(outcomes, at_ms) if redelivered => ("duplicate", outcomes, Some(at_ms)),
+        Taken::Known(..) => ("duplicate", Vec::new(), None),
+        Taken::Conflict => return None,
+    })
+}
+
 fn lane_of(event: &CaseEvent) -> usize {
     let case = shared::domain::plan::case_id(&event.servizio, &event.pratica, Some(&event.ente));
     usize::from(u16::from_be_bytes([case[0], case[1]])) % LANES
@@ -329,5 +337,24 @@ fn rejected(ente: String, refusal: &Refusal, delivery: &Delivery) -> Outcome {
 fn settled(reached: bool) {
     if !reached {
         debug!("the delivery's channel is gone, it comes again");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_have_been_told_and_written_is_told_and_written_again() {
+        let line = |taken, redelivered, tried| owed(taken, redelivered, tried).map(|(_, _, line)| line);
+        assert_eq!(line(Taken::New(Vec::new(), 7), false, false), Some(Some(7)));
+        assert_eq!(line(Taken::Known(Vec::new(), 7), false, false), Some(None), "published twice");
+        assert_eq!(line(Taken::Known(Vec::new(), 7), true, false), Some(Some(7)), "its taker died");
+        assert_eq!(
+            line(Taken::Known(Vec::new(), 7), false, true),
+            Some(Some(7)),
+            "the commit's answer was lost"
+        );
+        assert_eq!(line(Taken::Conflict, true, true), None);
     }
 }
