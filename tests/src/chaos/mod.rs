@@ -16,6 +16,7 @@ mod crew;
 mod dice;
 mod gate;
 mod ground;
+mod harm;
 mod integrator;
 pub mod matrix;
 pub mod points;

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-
 use tokio::time::Instant;
 
 use super::life::lasts;
@@ -13,6 +12,7 @@ use crate::brokers::Server;
 use crate::chaos::bounds::Measure;
 use crate::chaos::checker::Bounds;
 use crate::chaos::ground::Ground;
+use crate::chaos::harm::MEMORY_ALARM;
 use crate::chaos::matrix::{Needs, Row, Seen};
 use crate::chaos::proxy::{Cable, Flow};
 use crate::chaos::result::Report;
@@ -50,13 +50,13 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
                 "publishers wait and say so, nothing lost, goes on by itself (the matrix: and consumers acknowledge; here what is acknowledged was told of before)",
             ],
             alone,
-            |ground| alarm(ground, ["set_vm_memory_high_watermark", "0.00001"], "0.4"),
+            |ground| alarm(ground, MEMORY_ALARM),
         ),
         Row::runs(
             "F26",
             ["the broker's disk alarm", "set_disk_free_limit above the disk's size for 12 s", "as F25"],
             alone,
-            |ground| alarm(ground, ["set_disk_free_limit", "900000GB"], "50MB"),
+            |ground| alarm(ground, ["set_disk_free_limit", "900000GB", "50MB"]),
         ),
         Row::runs(
             "F27",
@@ -122,9 +122,7 @@ async fn stops(ground: Ground) -> anyhow::Result<Seen> {
     trial.publish(20).await?;
     let mut took = Vec::new();
     for seconds in [5, 40] {
-        ground.brokers.control(&["stop_app"]).await?;
-        lasts(Duration::from_secs(seconds)).await;
-        ground.brokers.control(&["start_app"]).await?;
+        ground.stop_broker_for(Duration::from_secs(seconds)).await?;
         trial.mended();
         trial.publish(20).await?;
         took.push(trial.settle().await?);
@@ -140,12 +138,7 @@ async fn dies(ground: Ground) -> anyhow::Result<Seen> {
     ground.brokers.restart(Server::RabbitMq).await?;
     trial.publish(20).await?;
     trial.settle().await?;
-    let brokers = std::sync::Arc::clone(&ground.brokers);
-    let death = async {
-        brokers.kill(Server::RabbitMq).await?;
-        brokers.start_again(Server::RabbitMq).await?;
-        anyhow::Ok(Instant::now())
-    };
+    let death = ground.kill_for(Server::RabbitMq, Duration::ZERO);
     let (published, back) = tokio::join!(trial.publish(500), death);
     published?;
     trial.mended_at(back?);
@@ -154,15 +147,15 @@ async fn dies(ground: Ground) -> anyhow::Result<Seen> {
     Ok(Seen::new(format!("all over {took:.1} s after it was back"), report))
 }
 
-async fn alarm(ground: Ground, alarm: [&str; 2], usual: &str) -> anyhow::Result<Seen> {
+async fn alarm(ground: Ground, [limit, alarming, usual]: [&str; 3]) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     trial.publish(20).await?;
-    ground.brokers.control(&alarm).await?;
+    ground.brokers.control(&[limit, alarming]).await?;
     let ports = trial.crew.ports;
     let over = async {
         lasts(Duration::from_secs(12)).await;
         let blocked = blocked(ports).await?;
-        ground.brokers.control(&[alarm[0], usual]).await?;
+        ground.brokers.control(&[limit, usual]).await?;
         anyhow::Ok((blocked, Instant::now()))
     };
     let (published, over) = tokio::join!(trial.publish(20), over);
@@ -206,10 +199,8 @@ async fn swallowed(ground: Ground) -> anyhow::Result<Seen> {
 
 async fn exchange_deleted(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
-    let (connection, channel) = ground.amqp().await?;
-    channel.exchange_delete("promemoria.work".into(), ExchangeDeleteOptions::default()).await?;
+    ground.delete_work_exchange().await?;
     trial.mended();
-    connection.close(200, "done".into()).await?;
     trial.publish(20).await?;
     let took = trial.settle().await?;
     trial.close(Bounds::default()).await?;
@@ -246,10 +237,8 @@ async fn not_permitted(ground: &Ground) -> anyhow::Result<(Report, f64)> {
 async fn queue_deleted(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     trial.publish(20).await?;
-    let (connection, channel) = ground.amqp().await?;
-    channel.queue_delete("promemoria.dispatch".into(), QueueDeleteOptions::default()).await?;
+    ground.delete_queue("promemoria.dispatch").await?;
     trial.mended();
-    connection.close(200, "done".into()).await?;
     trial.publish(20).await?;
     let took = trial.settle().await?;
     let report = trial.close(Bounds::default()).await?;
@@ -258,10 +247,7 @@ async fn queue_deleted(ground: Ground) -> anyhow::Result<Seen> {
 
 async fn unbound(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
-    let (connection, channel) = ground.amqp().await?;
-    let (queue, exchange, key) = ("promemoria.render", "promemoria.work", "render");
-    channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default()).await?;
-    connection.close(200, "done".into()).await?;
+    ground.unbind_render().await?;
     trial.publish(20).await?;
     trial.mended();
     let took = trial.settle().await?;
@@ -274,14 +260,14 @@ async fn unbound(ground: Ground) -> anyhow::Result<Seen> {
 
 async fn nowhere_to_bury(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
-    let (connection, channel) = ground.amqp().await?;
-    channel.queue_delete("promemoria.dead".into(), QueueDeleteOptions::default()).await?;
+    ground.delete_queue("promemoria.dead").await?;
     trial.integrator.publish("borgochiaro.domanda.protocollata", b"{").await?;
     trial.publish(20).await?;
     trial.settle().await?;
     // The fleet declares what is missing when it connects.
     trial.crew.enlist("scheduler", &[])?;
     trial.crew.wait_ready().await?;
+    let (connection, channel) = ground.amqp().await?;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     trial
         .wait_for("the bad event is buried", async |_: &Trial| {
@@ -304,9 +290,8 @@ async fn grey(ground: Ground) -> anyhow::Result<Seen> {
         // As in production: a lease of the other rows' 3 s is shorter than this network's way round.
         .with("SCHEDULER__LEASE", "30s");
     let mut trial = Trial::start(&ground, setup).await?;
-    let flow = Flow { latency: Duration::from_millis(200), bandwidth: 10_000, loses: 100, slice: 0 };
     for what in ["amqp", "redis", "io"] {
-        trial.cable(what)?.set(Cable::Pass(flow));
+        trial.cable(what)?.set(Cable::Pass(Flow::GREY));
     }
     let before = trial.cable("amqp")?.accepted();
     for _ in 0..12 {

@@ -128,11 +128,7 @@ async fn frozen(ground: Ground) -> anyhow::Result<Seen> {
 
 async fn full(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
-    let mut redis = ground.redis().await?;
-    let mut limit = async |bytes: &str| {
-        redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).query_async::<()>(&mut redis).await
-    };
-    limit("1").await?;
+    ground.limit_redis(1).await?;
     trial.publish(20).await?;
     trial
         .wait_for("intake says why it waits", async |trial: &Trial| {
@@ -140,7 +136,7 @@ async fn full(ground: Ground) -> anyhow::Result<Seen> {
         })
         .await?;
     let created = trial.created().await?;
-    limit("0").await?;
+    ground.limit_redis(0).await?;
     trial.mended();
     let took = trial.settle().await?;
     let report = trial.close(Bounds::default()).await?;
@@ -152,7 +148,7 @@ async fn scripts(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     let mut redis = ground.redis().await?;
     for _ in 0..5 {
-        redis::cmd("SCRIPT").arg("FLUSH").query_async::<()>(&mut redis).await?;
+        ground.forget_scripts().await?;
         trial.publish(10).await?;
     }
     trial.settle().await?;

@@ -76,7 +76,7 @@ impl Trial {
         }
         let mut cables = Vec::new();
         for what in setup.through {
-            let cable = lay_cable(ground, &mut crew, what).await?;
+            let cable = lay_cable(ground, &mut crew, what)?;
             cables.push((what, cable));
         }
         for service in SERVICES {
@@ -184,14 +184,14 @@ impl Trial {
 }
 
 /// Puts a cable between the services and one of the things they talk to.
-async fn lay_cable(ground: &Ground, crew: &mut Crew, what: &str) -> anyhow::Result<Proxy> {
+fn lay_cable(ground: &Ground, crew: &mut Crew, what: &str) -> anyhow::Result<Proxy> {
     let (setting, url) = match what {
         "amqp" => ("PROMEMORIA__AMQP__URL", ground.amqp_url.clone()),
         "redis" => ("PROMEMORIA__REDIS__URL", ground.redis_url.clone()),
         _ => ("PROMEMORIA__IO__BASE_URL", format!("http://127.0.0.1:{}/api/v1", crew.ports.sandbox)),
     };
     let host = Ground::host_of(&url)?;
-    let cable = Proxy::to(host.clone()).await?;
+    let cable = Proxy::to(host.clone())?;
     crew.tell_all(setting, url.replace(&host, &format!("127.0.0.1:{}", cable.port())));
     Ok(cable)
 }
