@@ -38,6 +38,13 @@ impl Book {
         self.acknowledged.iter().map(String::as_str).filter(|event| !ends.contains_key(event)).collect()
     }
 
+    /// The events whose messages' keys are in a text.
+    pub(super) fn events_in(&self, text: &str) -> BTreeSet<&str> {
+        let is_in =
+            |outcome: &&Value| outcome["data"]["chiave"].as_str().is_some_and(|key| text.contains(key));
+        self.outcomes.iter().filter(is_in).filter_map(|it| it["data"]["evento"].as_str()).collect()
+    }
+
     /// How many outcomes of a type were told.
     pub(super) fn count(&self, tipo: &str) -> usize {
         self.outcomes.iter().filter(|outcome| outcome["type"] == tipo).count()

@@ -10,7 +10,7 @@ mod wait;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -159,12 +159,16 @@ impl Trial {
 
     /// I8 from the other side: what the journal says is what the ledger says, message by message. An event may be sent
     /// before its own line is confirmed, which its intake insists on.
-    async fn agree(&self) -> anyhow::Result<()> {
+    pub(super) async fn agree(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + self.patience;
         loop {
             match self.audit().await {
                 Err(_) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
-                ended => return ended,
+                Err(error) => {
+                    let said = format!("{error:#}");
+                    bail!("{said}; events {:?}", self.book.events_in(&said));
+                }
+                Ok(()) => return Ok(()),
             }
         }
     }
