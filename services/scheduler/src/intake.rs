@@ -206,12 +206,15 @@ impl<P: Publisher> Intake<P> {
         let mut first = true;
         loop {
             let begun = Instant::now();
-            let Some(taken) = self.taken(event, shutdown).await else { break };
+            let Some((taken, tried)) = self.taken(event, shutdown).await else { break };
             crash_point!("intake.committed");
             let (result, outcomes, line) = match taken {
                 Taken::New(outcomes, at_ms) => ("accepted", outcomes, Some(at_ms)),
-                // Only a redelivery can mean that its outcomes were not told, and its line not written.
-                Taken::Known(outcomes, at_ms) if delivery.redelivered => ("duplicate", outcomes, Some(at_ms)),
+                // Only a redelivery, or a try of ours whose answer was lost, can mean that its outcomes were not told,
+                // and its line not written.
+                Taken::Known(outcomes, at_ms) if delivery.redelivered || tried => {
+                    ("duplicate", outcomes, Some(at_ms))
+                }
                 Taken::Known(..) => ("duplicate", Vec::new(), None),
                 Taken::Conflict => {
                     let refusal = Refusal::conflict(event);
@@ -238,15 +241,17 @@ impl<P: Publisher> Intake<P> {
         settled(delivery.requeue());
     }
 
-    /// Takes an event, as often as the store fails; none if shutdown comes first, or its ente went away.
-    async fn taken(&self, event: &CaseEvent, shutdown: &CancellationToken) -> Option<Taken> {
+    /// Takes an event, as often as the store fails, and says whether it did: the try that failed may have been
+    /// carried out. None if shutdown comes first, or its ente went away.
+    async fn taken(&self, event: &CaseEvent, shutdown: &CancellationToken) -> Option<(Taken, bool)> {
         let in_force = self.in_force.current();
         let ente = in_force.enti.ente(&event.ente)?; // went away between check and take: check it again
-        let mut wait = BACKOFF.0;
+        let (mut wait, mut tried) = (BACKOFF.0, false);
         loop {
             match self.taker.take(event, &in_force.catalogue, ente, None).await {
-                Ok(taken) => return Some(taken),
+                Ok(taken) => return Some((taken, tried)),
                 Err(failure) => {
+                    tried = true;
                     warn!(ente = %event.ente, tipo = %event.tipo, error = %failure, "event not taken yet");
                 }
             }

@@ -279,6 +279,10 @@ async fn pass(
     if !wait.is_zero() {
         sleep(wait).await;
     }
+    // What is on its way when the cable is cut is lost with it.
+    if matches!(*cable.borrow(), Cable::Cut(_)) {
+        return false;
+    }
     writer.write_all(piece).await.is_ok()
 }
 

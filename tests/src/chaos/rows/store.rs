@@ -9,7 +9,8 @@ use crate::brokers::Server;
 use crate::chaos::checker::Bounds;
 use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Needs, Row, Seen};
-use crate::chaos::proxy::Cable;
+use crate::chaos::proxy::{Cable, End, Flow};
+use crate::chaos::stored::Stored;
 use crate::chaos::trial::{Setup, Trial};
 
 /// The rows.
@@ -27,8 +28,8 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F39",
             [
                 "the network to Redis swallows everything",
-                "a cable that delivers nothing for 15 s, without a reset",
-                "goes on by itself",
+                "a cable that delivers nothing for 15 s, without a reset; one that is cut when an event was committed and the answer is on its way",
+                "goes on by itself; what was committed has its line in the journal",
             ],
             (Needs::Lane, false),
             swallowed,
@@ -106,7 +107,31 @@ async fn swallowed(ground: Ground) -> anyhow::Result<Seen> {
     trial.mended();
     let took = trial.settle().await?;
     let report = trial.close(Bounds { doubts: 20, ..Bounds::default() }).await?;
-    Ok(Seen::new(format!("all over {took:.1} s after it was mended"), report))
+    answer_lost(&ground).await?;
+    Ok(Seen::new(format!("all over {took:.1} s after it was mended; journaled without the answer"), report))
+}
+
+/// The scheduler repeats what it knows no end of, and finds the event taken: by itself, a moment ago.
+async fn answer_lost(ground: &Ground) -> anyhow::Result<()> {
+    let mut trial = Trial::start(ground, Setup::default().through("redis")).await?;
+    // Each answer long enough on its way to be lost there.
+    let slow = Flow { latency: Duration::from_secs(1), ..Flow::default() };
+    trial.cable("redis")?.set(Cable::SlowAnswers(slow));
+    trial.publish(1).await?;
+    trial
+        .wait_for("the event is committed", async |trial: &Trial| {
+            Ok(Stored::count(&trial.ground).await?.total() == 1)
+        })
+        .await?;
+    trial.cable("redis")?.set(Cable::Cut(End::Reset));
+    trial
+        .wait_for("intake tries again", async |trial: &Trial| {
+            Ok(trial.crew.log_of("scheduler").contains("event not taken yet"))
+        })
+        .await?;
+    trial.cable("redis")?.mend();
+    trial.settle().await?;
+    trial.close(Bounds::default()).await.map(drop)
 }
 
 async fn frozen(ground: Ground) -> anyhow::Result<Seen> {
