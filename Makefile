@@ -57,7 +57,7 @@ chaos: ## the fault matrix, all or ROWS="F20 F35", OPTIMISED=1 for F62; writes d
 		cargo build --quiet --locked --package scheduler --package renderer --package dispatcher --package promemoria; \
 		$$target/chaos points $$target/scheduler $$target/renderer $$target/dispatcher $$target/promemoria
 
-soak: ## a random mix of faults: SEED=7 MINUTES=30 chooses and repeats it
+soak: ## a random mix of faults: SEED=7 MINUTES=30 chooses and repeats it; writes docs/guarantees.md if it held
 	@deploy/setup.sh test
 	@cargo build --quiet --locked --package tests --bin chaos --bin fleet-process
 	@$${CARGO_TARGET_DIR:-target}/debug/chaos soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),30)

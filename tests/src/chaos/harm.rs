@@ -1,4 +1,4 @@
-//! What a test does to broker and store: the ways of the rows.
+//! What a test does to broker and store: the ways of the rows, which the random mix goes too.
 
 use std::time::Duration;
 
@@ -19,6 +19,13 @@ impl Ground {
         sleep(time).await;
         self.brokers.start_again(server).await?;
         Ok(Instant::now())
+    }
+
+    /// Freezes a server for so long.
+    pub(super) async fn freeze_for(&self, server: Server, time: Duration) -> anyhow::Result<()> {
+        self.brokers.pause(server).await?;
+        sleep(time).await;
+        self.brokers.resume(server).await
     }
 
     /// Stops the broker's application in order, for so long.
