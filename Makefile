@@ -59,7 +59,7 @@ chaos: ## the fault matrix, all or ROWS="F20 F35", FULL=1 for its hours, OPTIMIS
 		$$target/chaos points $$target/scheduler $$target/renderer $$target/dispatcher $$target/promemoria \
 			$$target/fleet
 
-soak: ## a random mix of faults: SEED=7 MINUTES=30 chooses and repeats it
+soak: ## a random mix of faults: SEED=7 MINUTES=30 chooses and repeats it; writes docs/guarantees.md if it held
 	@deploy/setup.sh test
 	@cargo build --quiet --locked --package tests --bin chaos --bin fleet-process
 	@$${CARGO_TARGET_DIR:-target}/debug/chaos soak $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),30)

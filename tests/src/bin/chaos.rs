@@ -27,7 +27,7 @@ enum Command {
         #[arg(long)]
         full: bool,
     },
-    /// A random mix of faults.
+    /// A random mix of faults; one that held goes to docs/guarantees.json and docs/guarantees.md.
     Soak {
         /// The same seed chooses the same faults.
         #[arg(long)]
@@ -62,9 +62,9 @@ async fn execute(command: Command) -> anyhow::Result<()> {
         Command::Soak { seed, minutes } => {
             let seed = seed.map_or_else(fresh_seed, Ok)?;
             println!("soak: seed {seed}, {minutes} min");
-            let report = soak::soak(&binaries()?, seed, minutes).await?;
-            println!("soak: held; {}", report.line());
-            Ok(())
+            let soak = soak::soak(&binaries()?, seed, minutes).await?;
+            println!("soak: held; {}", soak.line());
+            Outcome::read()?.with(&soak).write()
         }
         Command::Points { programs } => tests::chaos::points::absent(&programs),
     }

@@ -51,6 +51,13 @@ impl Book {
         self.ends.len() >= self.acknowledged.len() && self.open().is_empty()
     }
 
+    /// The events whose messages' keys are in a text.
+    pub(super) fn events_in(&self, text: &str) -> BTreeSet<&str> {
+        let is_in =
+            |outcome: &&Value| outcome["data"]["chiave"].as_str().is_some_and(|key| text.contains(key));
+        self.outcomes.iter().filter(is_in).filter_map(|it| it["data"]["evento"].as_str()).collect()
+    }
+
     /// How many outcomes of a type were told.
     pub(super) fn count(&self, tipo: &str) -> usize {
         self.outcomes.iter().filter(|outcome| outcome["type"] == tipo).count()

@@ -75,7 +75,7 @@ pub(super) fn check(evidence: &Evidence<'_>, bounds: Bounds) -> anyhow::Result<R
     ensure!(blank == 0, "I3: {blank} doubts without evidence");
     let unsent = evidence.book.ended("messaggio.scartato") + evidence.book.ended("messaggio.fallito");
     ensure!(unsent <= bounds.unsent, "I1: {unsent} messages were discarded or failed");
-    conservation(evidence)?;
+    conservation(evidence.book, evidence.stored)?;
     always(evidence, bounds)?;
     Ok(report)
 }
@@ -149,9 +149,28 @@ fn privacy(written: &[(&'static str, String)]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Holds in the middle of a run, when everything is over, what can be held by counting: `made` are the different
+/// messages that IO has, and the copies beyond.
+pub(super) fn at_rest(
+    book: &Book,
+    stored: &Stored,
+    (made, copies): (usize, usize),
+    bounds: Bounds,
+) -> anyhow::Result<()> {
+    let (sent, doubts) = (book.ended("messaggio.inviato"), book.ended("messaggio.in-dubbio"));
+    ensure!(sent <= made, "I1: {sent} told as sent, and IO has {made}");
+    ensure!(made <= sent + doubts, "I1: IO has {made}, {sent} told as sent and {doubts} in doubt");
+    ensure!(copies <= bounds.extra_copies, "I2: {copies} copies beyond the first");
+    ensure!(doubts <= bounds.doubts, "I3: {doubts} in doubt, not {} at most", bounds.doubts);
+    let unsent = book.ends().len() - sent - doubts;
+    ensure!(unsent <= bounds.unsent, "I1: {unsent} messages were discarded, failed or refused");
+    one_id(book)?;
+    one_end(book)?;
+    conservation(book, stored)
+}
+
 /// I8: what was taken is what ended, what waits and what is in doubt, by two counts.
-fn conservation(evidence: &Evidence<'_>) -> anyhow::Result<()> {
-    let (book, stored) = (evidence.book, evidence.stored);
+fn conservation(book: &Book, stored: &Stored) -> anyhow::Result<()> {
     let told = |tipo| book.ended(tipo);
     let (inviati, scartati) = (told("messaggio.inviato"), told("messaggio.scartato"));
     let (falliti, dubbi) = (told("messaggio.fallito"), told("messaggio.in-dubbio"));
@@ -285,6 +304,26 @@ mod tests {
         assert!(verdict(&doubt, &[], &stored(0, &[""]), allowed).starts_with("I3"));
         let open = Stored { pending: 1, ..stored(1, &[]) };
         assert_eq!(verdict(&sent, &one, &open, none), "held", "what waits is no loss");
+    }
+
+    #[test]
+    fn what_breaks_in_the_middle_of_a_run_is_found_at_rest() {
+        let sent = book(&[("caso000001", "messaggio.inviato")]);
+        let doubt = book(&[("caso000001", "messaggio.in-dubbio")]);
+        let failed = book(&[("caso000001", "messaggio.fallito")]);
+        let says = |book: &Book, stored: &Stored, made, bounds| {
+            at_rest(book, stored, made, bounds).map_or_else(|error| error.to_string(), |()| "held".to_owned())
+        };
+        let (none, one) = (Bounds::default(), Bounds { doubts: 1, ..Bounds::default() });
+        assert_eq!(says(&sent, &stored(1, &[]), (1, 0), none), "held");
+        assert!(says(&sent, &stored(1, &[]), (0, 0), none).starts_with("I1: 1 told"));
+        assert!(says(&sent, &stored(1, &[]), (2, 0), none).starts_with("I1: IO has 2"));
+        assert!(says(&sent, &stored(1, &[]), (1, 1), none).starts_with("I2"));
+        assert!(says(&doubt, &stored(0, &["cut"]), (1, 0), none).starts_with("I3"));
+        assert_eq!(says(&doubt, &stored(0, &["cut"]), (1, 0), one), "held");
+        assert_eq!(says(&doubt, &stored(0, &["cut"]), (0, 0), one), "held");
+        assert!(says(&failed, &stored(0, &[]), (0, 0), none).starts_with("I1: 1 messages"));
+        assert!(says(&sent, &stored(0, &["cut"]), (1, 0), none).starts_with("I8"));
     }
 
     #[test]

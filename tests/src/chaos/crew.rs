@@ -1,6 +1,6 @@
 //! The fleet's processes in a trial: one or more of each service, each with its own environment.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,6 +13,9 @@ use crate::fleet::{Enti, Ports, Process, SERVICES, access, settings};
 
 /// How long a process may take to be ready or to end, on a machine that compiles at the same time.
 pub(super) const STEP: Duration = Duration::from_mins(2);
+
+/// How much of the end of a log is shown.
+const LAST_LINES: usize = 8;
 
 /// Variables of a process's environment.
 pub(super) type Environment = Vec<(String, String)>;
@@ -254,6 +257,24 @@ impl Crew {
     pub(super) fn log_of(&self, service: &str) -> String {
         // A service that never ran has no log.
         std::fs::read_to_string(self.dir.path().join(format!("{service}.log"))).unwrap_or_default()
+    }
+
+    /// Has the logs stay when this value goes; returns their folder.
+    pub(super) fn keep_logs(&mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.dir.path().to_owned()
+    }
+
+    /// What each service warned of last; its last lines whatever they are if it warned of nothing.
+    pub(super) fn last_words(&self) -> String {
+        let is_loud = |line: &&str| ["\"WARN\"", "\"ERROR\""].iter().any(|level| line.contains(level));
+        let of = |service: &&str| {
+            let log = self.log_of(service);
+            let loud: Vec<&str> = log.lines().filter(is_loud).collect();
+            let said = if loud.is_empty() { log.lines().collect() } else { loud };
+            format!("{service}:\n{}\n", said[said.len().saturating_sub(LAST_LINES)..].join("\n"))
+        };
+        SERVICES.iter().map(of).collect()
     }
 
     /// Everything that the services wrote, the sandbox left out: it stands for IO.

@@ -17,6 +17,7 @@ mod crew;
 mod dice;
 mod gate;
 mod ground;
+mod harm;
 mod integrator;
 mod length;
 pub mod matrix;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::fleet::project_root;
 
 /// What stands before each name in the source.
-const MARK: &str = "crash_point!(\"";
+const MARK: &str = "crash_point!(";
 
 /// The names that the source of the fleet has.
 ///
@@ -29,7 +29,9 @@ fn collect(folder: &Path, names: &mut BTreeSet<String>) -> anyhow::Result<()> {
             collect(&path, names)?;
         } else if path.extension().is_some_and(|end| end == "rs") {
             let text = std::fs::read_to_string(&path)?;
-            let found = text.split(MARK).skip(1).filter_map(|rest| rest.split('"').next());
+            // The name may begin a line of its own.
+            let quoted = text.split(MARK).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            let found = quoted.filter_map(|rest| rest.split('"').next());
             names.extend(found.map(str::to_owned));
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -27,6 +27,14 @@ pub struct Flow {
     pub bandwidth: usize,
     /// One piece in so many is lost on its way and sent again after [`SENT_AGAIN`]; 0 loses none.
     pub loses: usize,
+}
+
+impl Flow {
+    /// A network that is slow, thin and loses some: grey.
+    pub const GREY: Self =
+        Self { latency: Duration::from_millis(200), bandwidth: 10_000, loses: 100, slice: 0 };
+    /// A byte at a time, each late: no time-out between two bytes ends it.
+    pub const DRIP: Self = Self { latency: Duration::from_millis(300), bandwidth: 0, loses: 0, slice: 1 };
 }
 
 /// What a lost packet costs on a way of 200 ms: TCP's first retransmission timeout is a second (RFC 6298).
@@ -56,13 +64,25 @@ pub enum Cable {
     HalfClose,
     /// No connection is carried: those that stand end, new ones are reset.
     Cut(End),
+    /// Nobody listens: those that stand end, new ones are refused.
+    Refuse,
 }
+
+/// What a cable has seen.
+#[derive(Debug, Default)]
+struct Counts {
+    accepted: AtomicUsize,
+    cut_answers: AtomicUsize,
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
 
 /// The cable. It is rolled up when dropped.
 pub struct Proxy {
     address: SocketAddr,
     cable: watch::Sender<Cable>,
-    accepted: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
     task: JoinHandle<()>,
 }
 
@@ -78,19 +98,20 @@ impl Proxy {
     ///
     /// # Errors
     /// Loopback has no port left.
-    pub async fn to(target: String) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("no port for a proxy")?;
-        let address = listener.local_addr()?;
+    pub fn to(target: String) -> anyhow::Result<Self> {
+        // Bound and never listening, it keeps the port while nobody listens there.
+        let seat = bound(SocketAddr::from(([127, 0, 0, 1], 0))).context("no port for a proxy")?;
+        let address = seat.local_addr()?;
+        let listener = bound(address)?.listen(BACKLOG)?;
         let cable = watch::Sender::new(Cable::Pass(Flow::default()));
-        let accepted = Arc::new(AtomicUsize::new(0));
-        let (state, count) = (cable.subscribe(), Arc::clone(&accepted));
+        let counts = Arc::<Counts>::default();
+        let (state, count) = (cable.subscribe(), Arc::clone(&counts));
         let task = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(carry(client, target.clone(), state.clone()));
-            }
+            // It ends with the cable, or with a port that cannot be had again, which shows as a cable that is cut.
+            drop(serve(listener, &target, state, &count).await);
+            drop(seat);
         });
-        Ok(Self { address, cable, accepted, task })
+        Ok(Self { address, cable, counts, task })
     }
 
     /// Its port on loopback.
@@ -102,7 +123,13 @@ impl Proxy {
     /// Connections taken so far.
     #[must_use]
     pub fn accepted(&self) -> usize {
-        self.accepted.load(Ordering::Relaxed)
+        self.counts.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Answers that [`Cable::EndAnswerAfter`] cut so far.
+    #[must_use]
+    pub fn cut_answers(&self) -> usize {
+        self.counts.cut_answers.load(Ordering::Relaxed)
     }
 
     /// Has the cable do this from now on.
@@ -116,10 +143,51 @@ impl Proxy {
     }
 }
 
+/// A socket with this address, which another may have as long as neither listens.
+fn bound(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Listens, but while the cable refuses, until there is no cable any more.
+async fn serve(
+    mut listener: TcpListener,
+    target: &str,
+    cable: watch::Receiver<Cable>,
+    counts: &Arc<Counts>,
+) -> std::io::Result<()> {
+    let address = listener.local_addr()?;
+    let mut watched = cable.clone();
+    loop {
+        let refuses = tokio::select! {
+            refuses = comes_to(&mut watched, true) => refuses,
+            accepted = listener.accept() => {
+                counts.accepted.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(carry(accepted?.0, target.to_owned(), cable.clone(), Arc::clone(counts)));
+                continue;
+            }
+        };
+        drop(listener);
+        if !refuses || !comes_to(&mut watched, false).await {
+            return Ok(());
+        }
+        listener = bound(address)?.listen(BACKLOG)?;
+    }
+}
+
+/// Waits until the cable refuses, or does no longer; false if there is none any more.
+async fn comes_to(cable: &mut watch::Receiver<Cable>, refuses: bool) -> bool {
+    cable.wait_for(|cable| (*cable == Cable::Refuse) == refuses).await.is_ok()
+}
+
 /// Carries one connection until either side or the cable ends it.
-async fn carry(client: TcpStream, target: String, cable: watch::Receiver<Cable>) {
+async fn carry(client: TcpStream, target: String, cable: watch::Receiver<Cable>, counts: Arc<Counts>) {
     let refused = match *cable.borrow() {
         Cable::Cut(end) => Some(end),
+        // Accepted as it began.
+        Cable::Refuse => Some(End::Reset),
         _ => None,
     };
     if let Some(end) = refused {
@@ -132,24 +200,27 @@ async fn carry(client: TcpStream, target: String, cable: watch::Receiver<Cable>)
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::join!(
-        pump(from_client, to_server, cable.clone(), false),
-        pump(from_server, to_client, cable, true)
+        pump(from_client, to_server, cable.clone(), None),
+        pump(from_server, to_client, cable, Some(&counts))
     );
 }
 
-/// Carries one direction, and ends what it wrote to as the source or the cable ended.
+/// Carries one direction, and ends what it wrote to as the source or the cable ended. Where that is the direction of
+/// the answers, it counts those that are cut.
 async fn pump(
     mut reader: OwnedReadHalf,
     mut writer: OwnedWriteHalf,
     mut cable: watch::Receiver<Cable>,
-    answers: bool,
+    cut_answers: Option<&Counts>,
 ) {
+    let answers = cut_answers.is_some();
     let mut buffer = vec![0; 16 * 1024];
     let mut pieces = 0_usize;
     let ending = loop {
         let now = *cable.borrow_and_update();
         let most = match now {
             Cable::Cut(end) => break end,
+            Cable::Refuse => break End::Fin,
             Cable::HalfClose if !answers => break End::Fin,
             Cable::SlowAnswers(flow) if answers && flow.slice > 0 => flow.slice,
             Cable::Pass(flow) if flow.slice > 0 => flow.slice,
@@ -164,7 +235,8 @@ async fn pump(
         };
         let Ok(count @ 1..) = read else { break End::Fin };
         let now = *cable.borrow();
-        if let (Cable::EndAnswerAfter(most, end), true) = (now, answers) {
+        if let (Cable::EndAnswerAfter(most, end), Some(counts)) = (now, cut_answers) {
+            counts.cut_answers.fetch_add(1, Ordering::Relaxed);
             // What cannot be written is lost, as it is meant to be.
             drop(writer.write_all(&buffer[..count.min(most)]).await);
             break end;
@@ -207,6 +279,10 @@ async fn pass(
     if !wait.is_zero() {
         sleep(wait).await;
     }
+    // What is on its way when the cable is cut is lost with it.
+    if matches!(*cable.borrow(), Cable::Cut(_)) {
+        return false;
+    }
     writer.write_all(piece).await.is_ok()
 }
 
@@ -221,3 +297,7 @@ fn prepare(stream: &TcpStream, end: End) {
         drop(stream.set_zero_linger());
     }
 }
+
+#[cfg(test)]
+#[path = "proxy_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::Within;
 use super::matrix::matrix;
+use super::soak::record::{Soak, keep, section};
 use crate::fleet::project_root;
 
 /// What became of the events of a row, in the words of Jepsen's queue checker.
@@ -94,6 +95,9 @@ pub struct Outcome {
     pub day: String,
     /// The rows in their order.
     pub findings: Vec<Finding>,
+    /// Runs of the random mix that held, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub soaks: Vec<Soak>,
 }
 
 /// The machine-readable result that the page is made of.
@@ -138,6 +142,14 @@ impl Outcome {
             findings.extend(of(&newer.findings).or_else(|| of(&self.findings)));
         }
         self.findings = findings;
+        newer.soaks.iter().rev().for_each(|soak| keep(&mut self.soaks, soak));
+        self
+    }
+
+    /// The same with a run of the random mix.
+    #[must_use]
+    pub fn with(mut self, soak: &Soak) -> Self {
+        keep(&mut self.soaks, soak);
         self
     }
 
@@ -172,6 +184,7 @@ impl Outcome {
                 cells.iter().map(|cell| cell.replace('|', "\\|").replace('\n', " ")).collect();
             page.extend(["| ", &cells.join(" | "), " |\n"]);
         }
+        page.push_str(&section(&self.soaks));
         page
     }
 
@@ -233,5 +246,19 @@ mod tests {
         let known: Vec<&str> = outcome.findings.iter().map(|finding| finding.id.as_str()).collect();
         let rows: Vec<&str> = matrix().iter().map(|row| row.id).collect();
         assert_eq!(known, rows, "the last result has every row");
+    }
+
+    #[test]
+    fn a_result_of_before_the_random_mix_is_read_and_a_newer_one_keeps_its_runs() {
+        let old = r#"{ "brokers": "", "day": "", "findings": [] }"#;
+        let old: Outcome = serde_json::from_str(old).expect("it is read");
+        assert!(old.soaks.is_empty() && !serde_json::to_string(&old).expect("JSON").contains("soaks"));
+        let run = r#"{ "seed": 7, "minutes": 5, "day": "", "brokers": "", "kinds": 5, "faults": [], "rests": 1,
+            "slowest_s": 1, "largest": { "mib": 1, "files": 1 }, "report": { "attempt": 1, "acknowledged": 1, "ok": 1,
+            "lost": [], "unexpected": [], "duplicated": 0, "recovered": 0, "in_doubt": 0 } }"#;
+        let soak: Soak = serde_json::from_str(run).expect("it is read");
+        let with = old.clone().with(&soak);
+        assert_eq!(with.clone().merged(&old).soaks, std::slice::from_ref(&soak));
+        assert_eq!(old.merged(&with).soaks, [soak]);
     }
 }

@@ -74,7 +74,7 @@ pub async fn run(binaries: &Binaries, half: &Half, length: Length) -> anyhow::Re
     brokers.shutdown().await?;
     findings.sort_by(|a, b| a.id.cmp(&b.id));
     let day = Clock::system().now().format("%Y-%m-%d").to_string();
-    Ok(Outcome { brokers: named, day, findings })
+    Ok(Outcome { brokers: named, day, findings, soaks: Vec::new() })
 }
 
 /// Rows in lanes; each lane takes the next row when it is done with one.
@@ -123,7 +123,8 @@ fn finding(row: &Row, seen: String, verdict: Verdict) -> Finding {
     Finding { id: row.id.to_owned(), seen, verdict, seconds: 0, at, full: false, report: None }
 }
 
-fn say(line: &str) {
+/// A line for whoever watches.
+pub(super) fn say(line: &str) {
     // Nobody is left to tell if stdout is closed.
     drop(writeln!(std::io::stdout(), "{line}"));
 }

@@ -182,16 +182,25 @@ pub fn http_client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder().no_proxy().build()
 }
 
-/// What the sandbox kept.
+/// Everything that the sandbox kept, the oldest first.
 ///
 /// # Errors
 /// It does not answer.
 pub async fn sandbox_messages(port: u16) -> anyhow::Result<Vec<Value>> {
     let client = http_client()?;
-    let url = format!("http://127.0.0.1:{port}/sandbox/messages?limit=10000");
-    let answer: Value = client.get(url).send().await?.error_for_status()?.json().await?;
-    let messages = answer.get("messages").cloned().unwrap_or(answer);
-    messages.as_array().cloned().context("the sandbox answered no list of messages")
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let url = format!("http://127.0.0.1:{port}/sandbox/messages?limit=10000{after}");
+        let mut page: Value = client.get(url).send().await?.error_for_status()?.json().await?;
+        let Value::Array(messages) = page["messages"].take() else {
+            bail!("the sandbox answered no list of messages");
+        };
+        all.extend(messages);
+        match page["next"].as_u64() {
+            Some(next) => after = format!("&after={next}"),
+            None => return Ok(all),
+        }
+    }
 }
 
 /// The metrics that a service answers on this port, in the Prometheus text format.

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
+use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
-
 use tokio::time::Instant;
 
 use super::life::lasts;
@@ -106,9 +105,7 @@ async fn stops(ground: Ground) -> anyhow::Result<Seen> {
     trial.publish(20).await?;
     let mut took = Vec::new();
     for seconds in [5, 40] {
-        ground.brokers.control(&["stop_app"]).await?;
-        lasts(Duration::from_secs(seconds)).await;
-        ground.brokers.control(&["start_app"]).await?;
+        ground.stop_broker_for(Duration::from_secs(seconds)).await?;
         trial.mended();
         trial.publish(20).await?;
         took.push(trial.settle().await?);
@@ -124,12 +121,7 @@ async fn dies(ground: Ground) -> anyhow::Result<Seen> {
     ground.brokers.restart(Server::RabbitMq).await?;
     trial.publish(20).await?;
     trial.settle().await?;
-    let brokers = std::sync::Arc::clone(&ground.brokers);
-    let death = async {
-        brokers.kill(Server::RabbitMq).await?;
-        brokers.start_again(Server::RabbitMq).await?;
-        anyhow::Ok(Instant::now())
-    };
+    let death = ground.kill_for(Server::RabbitMq, Duration::ZERO);
     let (published, back) = tokio::join!(trial.publish(500), death);
     published?;
     trial.mended_at(back?);
@@ -159,10 +151,8 @@ async fn swallowed(ground: Ground) -> anyhow::Result<Seen> {
 
 async fn exchange_deleted(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
-    let (connection, channel) = ground.amqp().await?;
-    channel.exchange_delete("promemoria.work".into(), ExchangeDeleteOptions::default()).await?;
+    ground.delete_work_exchange().await?;
     trial.mended();
-    connection.close(200, "done".into()).await?;
     trial.publish(20).await?;
     let took = trial.settle().await?;
     trial.close(Bounds::default()).await?;
@@ -199,10 +189,8 @@ async fn not_permitted(ground: &Ground) -> anyhow::Result<(Report, f64)> {
 async fn queue_deleted(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     trial.publish(20).await?;
-    let (connection, channel) = ground.amqp().await?;
-    channel.queue_delete("promemoria.dispatch".into(), QueueDeleteOptions::default()).await?;
+    ground.delete_queue("promemoria.dispatch").await?;
     trial.mended();
-    connection.close(200, "done".into()).await?;
     trial.publish(20).await?;
     let took = trial.settle().await?;
     let report = trial.close(Bounds::default()).await?;
@@ -211,10 +199,7 @@ async fn queue_deleted(ground: Ground) -> anyhow::Result<Seen> {
 
 async fn unbound(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
-    let (connection, channel) = ground.amqp().await?;
-    let (queue, exchange, key) = ("promemoria.render", "promemoria.work", "render");
-    channel.queue_unbind(queue.into(), exchange.into(), key.into(), FieldTable::default()).await?;
-    connection.close(200, "done".into()).await?;
+    ground.unbind_render().await?;
     trial.publish(20).await?;
     trial.mended();
     let took = trial.settle().await?;
@@ -227,14 +212,14 @@ async fn unbound(ground: Ground) -> anyhow::Result<Seen> {
 
 async fn nowhere_to_bury(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
-    let (connection, channel) = ground.amqp().await?;
-    channel.queue_delete("promemoria.dead".into(), QueueDeleteOptions::default()).await?;
+    ground.delete_queue("promemoria.dead").await?;
     trial.integrator.publish("borgochiaro.domanda.protocollata", b"{").await?;
     trial.publish(20).await?;
     trial.settle().await?;
     // The fleet declares what is missing when it connects.
     trial.crew.enlist("scheduler", &[])?;
     trial.crew.wait_ready().await?;
+    let (connection, channel) = ground.amqp().await?;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     trial
         .wait_for("the bad event is buried", async |_: &Trial| {
@@ -257,9 +242,8 @@ async fn grey(ground: Ground) -> anyhow::Result<Seen> {
         // As in production: a lease of the other rows' 3 s is shorter than this network's way round.
         .with("SCHEDULER__LEASE", "30s");
     let mut trial = Trial::start(&ground, setup).await?;
-    let flow = Flow { latency: Duration::from_millis(200), bandwidth: 10_000, loses: 100, slice: 0 };
     for what in ["amqp", "redis", "io"] {
-        trial.cable(what)?.set(Cable::Pass(flow));
+        trial.cable(what)?.set(Cable::Pass(Flow::GREY));
     }
     let before = trial.cable("amqp")?.accepted();
     let rounds = ground.length(12, 60);

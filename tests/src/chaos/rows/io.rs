@@ -78,10 +78,9 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
 /// What the cable does to one answer to a submit.
 fn cables() -> Vec<Row> {
     let doubt = "unknown: created once, in doubt, not sent again";
-    let slow = Flow { latency: Duration::from_millis(300), slice: 1, ..Flow::default() };
     vec![
-        Row::quick("F48", ["IO answers a byte at a time", "one byte every 300 ms", doubt], move |ground| {
-            answer_breaks(ground, Cable::SlowAnswers(slow))
+        Row::quick("F48", ["IO answers a byte at a time", "one byte every 300 ms", doubt], |ground| {
+            answer_breaks(ground, Cable::SlowAnswers(Flow::DRIP))
         }),
         Row::quick("F49", ["IO resets the connection", "RST after the request was read", doubt], |ground| {
             answer_breaks(ground, Cable::EndAnswerAfter(0, End::Reset))

@@ -111,15 +111,12 @@ async fn rebuilt(trial: &mut Trial, timers: usize, lost: Instant) -> anyhow::Res
 async fn emptied(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = begin(&ground).await?;
     let timers = trial.due().await?;
-    let mut redis = ground.redis().await?;
-    redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await?;
+    ground.empty_redis().await?;
     let [found, flushed] = rebuilt(&mut trial, timers, Instant::now()).await?;
     // Emptied first, since a server that is back is asked at once.
-    redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await?;
-    ground.brokers.kill(Server::Redis).await?;
-    ground.brokers.start_again(Server::Redis).await?;
-    let mut redis = ground.redis().await?;
-    redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await?;
+    ground.empty_redis().await?;
+    ground.kill_for(Server::Redis, Duration::ZERO).await?;
+    ground.empty_redis().await?;
     let [_, restarted] = rebuilt(&mut trial, timers, Instant::now()).await?;
     let report = trial.close(Bounds::default()).await?;
     Ok(Seen::new(
@@ -170,8 +167,7 @@ async fn lost_after_the_last_claim(ground: &Ground) -> anyhow::Result<Report> {
     let copy = Copy::take(&mut redis).await?;
     trial.crew.enlist("dispatcher", &[])?;
     trial.until("it is sent", |book| book.count("messaggio.inviato") == 1).await?;
-    ground.brokers.kill(Server::Redis).await?;
-    ground.brokers.start_again(Server::Redis).await?;
+    ground.kill_for(Server::Redis, Duration::ZERO).await?;
     copy.restore(&mut ground.redis().await?).await?;
     // Their event has the schedule looked at, with the lease of the first long over.
     trial.advance(Duration::from_mins(2)).await?;

@@ -9,7 +9,8 @@ use crate::brokers::Server;
 use crate::chaos::checker::Bounds;
 use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Needs, Row, Seen};
-use crate::chaos::proxy::Cable;
+use crate::chaos::proxy::{Cable, End, Flow};
+use crate::chaos::stored::Stored;
 use crate::chaos::trial::{Setup, Trial};
 
 /// The rows.
@@ -27,8 +28,8 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F39",
             [
                 "the network to Redis swallows everything",
-                "a cable that delivers nothing for 15 s, without a reset",
-                "goes on by itself",
+                "a cable that delivers nothing for 15 s, without a reset; one that is cut when an event was committed and the answer is on its way",
+                "goes on by itself; what was committed has its line in the journal",
             ],
             (Needs::Lane, false),
             swallowed,
@@ -106,7 +107,31 @@ async fn swallowed(ground: Ground) -> anyhow::Result<Seen> {
     trial.mended();
     let took = trial.settle().await?;
     let report = trial.close(Bounds { doubts: 20, ..Bounds::default() }).await?;
-    Ok(Seen::new(format!("all over {took:.1} s after it was mended"), report))
+    answer_lost(&ground).await?;
+    Ok(Seen::new(format!("all over {took:.1} s after it was mended; journaled without the answer"), report))
+}
+
+/// The scheduler repeats what it knows no end of, and finds the event taken: by itself, a moment ago.
+async fn answer_lost(ground: &Ground) -> anyhow::Result<()> {
+    let mut trial = Trial::start(ground, Setup::default().through("redis")).await?;
+    // Each answer long enough on its way to be lost there.
+    let slow = Flow { latency: Duration::from_secs(1), ..Flow::default() };
+    trial.cable("redis")?.set(Cable::SlowAnswers(slow));
+    trial.publish(1).await?;
+    trial
+        .wait_for("the event is committed", async |trial: &Trial| {
+            Ok(Stored::count(&trial.ground).await?.total() == 1)
+        })
+        .await?;
+    trial.cable("redis")?.set(Cable::Cut(End::Reset));
+    trial
+        .wait_for("intake tries again", async |trial: &Trial| {
+            Ok(trial.crew.log_of("scheduler").contains("event not taken yet"))
+        })
+        .await?;
+    trial.cable("redis")?.mend();
+    trial.settle().await?;
+    trial.close(Bounds::default()).await.map(drop)
 }
 
 async fn frozen(ground: Ground) -> anyhow::Result<Seen> {
@@ -128,11 +153,7 @@ async fn frozen(ground: Ground) -> anyhow::Result<Seen> {
 
 async fn full(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
-    let mut redis = ground.redis().await?;
-    let mut limit = async |bytes: &str| {
-        redis::cmd("CONFIG").arg("SET").arg("maxmemory").arg(bytes).query_async::<()>(&mut redis).await
-    };
-    limit("1").await?;
+    ground.limit_redis(1).await?;
     trial.publish(20).await?;
     trial
         .wait_for("intake says why it waits", async |trial: &Trial| {
@@ -140,7 +161,7 @@ async fn full(ground: Ground) -> anyhow::Result<Seen> {
         })
         .await?;
     let created = trial.created().await?;
-    limit("0").await?;
+    ground.limit_redis(0).await?;
     trial.mended();
     let took = trial.settle().await?;
     let report = trial.close(Bounds::default()).await?;
@@ -152,7 +173,7 @@ async fn scripts(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = Trial::start(&ground, Setup::default()).await?;
     let mut redis = ground.redis().await?;
     for _ in 0..5 {
-        redis::cmd("SCRIPT").arg("FLUSH").query_async::<()>(&mut redis).await?;
+        ground.forget_scripts().await?;
         trial.publish(10).await?;
     }
     trial.settle().await?;

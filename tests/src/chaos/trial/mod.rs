@@ -10,7 +10,7 @@ mod wait;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -79,7 +79,7 @@ impl Trial {
         }
         let mut cables = Vec::new();
         for what in setup.through {
-            let cable = lay_cable(ground, &mut crew, what).await?;
+            let cable = lay_cable(ground, &mut crew, what)?;
             cables.push((what, cable));
         }
         for service in SERVICES {
@@ -162,12 +162,16 @@ impl Trial {
 
     /// I8 from the other side: what the journal says is what the ledger says, message by message. An event may be sent
     /// before its own line is confirmed, which its intake insists on.
-    async fn agree(&self) -> anyhow::Result<()> {
+    pub(super) async fn agree(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + self.patience;
         loop {
             match self.audit().await {
                 Err(_) if Instant::now() < deadline => sleep(LOOK_AGAIN).await,
-                ended => return ended,
+                Err(error) => {
+                    let said = format!("{error:#}");
+                    bail!("{said}; events {:?}", self.book.events_in(&said));
+                }
+                Ok(()) => return Ok(()),
             }
         }
     }
@@ -187,14 +191,14 @@ impl Trial {
 }
 
 /// Puts a cable between the services and one of the things they talk to.
-async fn lay_cable(ground: &Ground, crew: &mut Crew, what: &str) -> anyhow::Result<Proxy> {
+fn lay_cable(ground: &Ground, crew: &mut Crew, what: &str) -> anyhow::Result<Proxy> {
     let (setting, url) = match what {
         "amqp" => ("PROMEMORIA__AMQP__URL", ground.amqp_url.clone()),
         "redis" => ("PROMEMORIA__REDIS__URL", ground.redis_url.clone()),
         _ => ("PROMEMORIA__IO__BASE_URL", format!("http://127.0.0.1:{}/api/v1", crew.ports.sandbox)),
     };
     let host = Ground::host_of(&url)?;
-    let cable = Proxy::to(host.clone()).await?;
+    let cable = Proxy::to(host.clone())?;
     crew.tell_all(setting, url.replace(&host, &format!("127.0.0.1:{}", cable.port())));
     Ok(cable)
 }

@@ -60,6 +60,14 @@ impl Trial {
         Ok(())
     }
 
+    /// Collects outcomes until none came for so long.
+    pub(in crate::chaos) async fn listen(&mut self, silence: Duration) -> anyhow::Result<()> {
+        while let Some(outcome) = self.integrator.next(silence).await? {
+            self.book.tell(outcome);
+        }
+        Ok(())
+    }
+
     /// Waits until every confirmed event came to an end, and nothing is on its way. Returns the seconds
     /// since the fault was over.
     pub(in crate::chaos) async fn settle(&mut self) -> anyhow::Result<f64> {
