@@ -10,7 +10,8 @@
 //!
 //! At the `n`th time (from 1, the default) that the process comes to that place, with that subject if one is
 //! named, it aborts (the default), panics in that task, stops as under `SIGSTOP` until somebody sends `SIGCONT`, or
-//! allocates until its limit (`RLIMIT_AS`) refuses, of which Rust's allocator aborts. Where the place has something personal in hand, the panic's text quotes it, as a careless one would.
+//! allocates until its limit (`RLIMIT_AS`) refuses, of which Rust's allocator aborts. Where the place has something
+//! personal in hand, the panic's text quotes it, as a careless one would.
 
 /// A place at which a test may have the process end. Empty without the feature `crash-points`.
 #[cfg(feature = "crash-points")]
