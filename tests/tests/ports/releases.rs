@@ -81,6 +81,30 @@ async fn a_process_is_seen_until_it_says_that_it_is_over() {
     assert_eq!(seen().await, None);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_with_an_earlier_releases_limit_is_used_and_named() {
+    let brokers = shared_brokers().await;
+    let url = brokers.vhost("earlier").await.unwrap();
+    let topology = Topology::fleet();
+    let mut earlier = topology.clone();
+    for queue in &mut earlier.queues {
+        *queue = queue.earlier().unwrap_or_else(|| queue.clone());
+    }
+    for topology in [earlier, topology.clone()] {
+        let options = Options { url: url.clone().into(), topology, ..Options::default() };
+        let broker = RabbitMq::start(options).unwrap();
+        broker.wait_until_up(START).await.unwrap();
+        broker.close().await;
+    }
+    let desk = Desk::open(&Options { url: url.into(), ..Options::default() }).await.unwrap();
+    let compared = desk.compare(&topology).await.unwrap();
+    desk.close().await;
+    let differ = compared.iter().filter(|(_, it)| matches!(it, Compared::Differs(_)));
+    let names: Vec<_> = differ.map(|(name, _)| name.as_str()).collect();
+    let kinds = ["events", "render", "dispatch", "follow"];
+    assert_eq!(names, kinds.map(|kind| format!("promemoria.{kind}")));
+}
+
 #[tokio::test]
 async fn an_argument_that_differs_is_named_and_nothing_is_made() {
     let brokers = shared_brokers().await;

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt;
-use lapin::{Connection, Event};
+use futures_util::{FutureExt, StreamExt};
+use lapin::{Connection, ErrorKind, Event};
 use rand::Rng;
 use tokio::{
     sync::watch,
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     declare,
     socket::{Endpoint, Tether},
+    wary::Wary,
 };
 use crate::broker::{BrokerError, Counters, Links, Options, State, topology::Topology};
 
@@ -77,6 +78,7 @@ pub(super) struct Shared {
     pub(super) links: watch::Sender<Links>,
     pub(super) counters: Arc<Counters>,
     pub(super) last_error: Mutex<Option<BrokerError>>,
+    pub(super) wary: Wary,
     /// Work in hand is finished, nothing more is begun.
     pub(super) drain: CancellationToken,
     /// The connections go down.
@@ -145,13 +147,17 @@ pub(super) async fn supervise(shared: Arc<Shared>, role: Role, live: watch::Send
         match opened {
             Ok(session) => {
                 let since = Instant::now();
-                watch_over(&shared, role, &session, &live).await;
+                let loss = watch_over(&shared, role, &session, &live).await;
                 if !shared.halt.is_cancelled() {
                     shared.counters.count_lost();
                 }
                 live.send_replace(None);
                 part(&shared, role, &session).await;
-                if since.elapsed() >= SETTLED_AFTER {
+                if loss == Loss::Unreadable && role == Role::Consume {
+                    shared.wary.begin();
+                }
+                // What cannot be read is no sign of a broker in need: whatever waits behind it need not wait long.
+                if loss == Loss::Unreadable || since.elapsed() >= SETTLED_AFTER {
                     backoff = Backoff::default();
                 }
             }
@@ -182,14 +188,29 @@ async fn open(shared: &Shared, role: Role) -> Result<Arc<Session>, BrokerError> 
     Ok(session)
 }
 
+/// Why a connection is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// The broker sent what lapin cannot read: a message of somebody whose client lets pass what AMQP does not.
+    Unreadable,
+    Other,
+}
+
+impl Loss {
+    fn of(error: &lapin::Error) -> Self {
+        if matches!(error.kind(), ErrorKind::ParsingError(_)) { Self::Unreadable } else { Self::Other }
+    }
+}
+
 /// Returns when the connection is lost or must go down.
 async fn watch_over(
     shared: &Shared,
     role: Role,
     session: &Arc<Session>,
     live: &watch::Sender<Option<Arc<Session>>>,
-) {
+) -> Loss {
     let mut events = pin!(session.connection.events_listener());
+    let mut loss = Loss::Other;
     let mut look = interval(LOOK);
     let status = session.connection.status();
     let mut blocked = false;
@@ -206,16 +227,28 @@ async fn watch_over(
             tracing::warn!(?role, blocked, "broker blocked or unblocked the connection");
         }
         tokio::select! {
-            () = shared.halt.cancelled() => return,
+            () = shared.halt.cancelled() => return loss,
             _ = look.tick() => {}
             event = events.next() => match event {
-                Some(Event::Error(error)) => tracing::warn!(?role, %error, "broker connection fault"),
+                Some(Event::Error(error)) => loss = fault(role, &error),
                 Some(_) => {}
-                None => return,
+                None => return loss,
             }
         }
     }
+    // The status may change before the error is read.
+    while let Some(Some(event)) = events.next().now_or_never() {
+        if let Event::Error(error) = event {
+            loss = fault(role, &error);
+        }
+    }
     tracing::warn!(?role, "broker connection lost");
+    loss
+}
+
+fn fault(role: Role, error: &lapin::Error) -> Loss {
+    tracing::warn!(?role, %error, "broker connection fault");
+    Loss::of(error)
 }
 
 /// Closes politely what is still open, then makes sure that nothing stays behind.

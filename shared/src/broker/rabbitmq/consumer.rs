@@ -1,6 +1,7 @@
 //! Subscriptions that outlive their channels.
 
 use std::{
+    future::pending,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -13,11 +14,11 @@ use futures_util::StreamExt;
 use lapin::{
     Channel,
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
-    types::FieldTable,
+    types::{FieldTable, ShortString},
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -39,8 +40,13 @@ struct Subscription {
     consumer: lapin::Consumer,
     channel: Channel,
     settler: Arc<Settler>,
+    /// Its keeper had it cancelled, to make a wider one.
+    is_outgrown: CancellationToken,
     _ended: oneshot::Sender<()>,
 }
+
+/// One at a time: see [`super::wary`].
+const ONE: u16 = 1;
 
 /// The deliveries of one queue.
 pub struct RabbitDeliveries {
@@ -90,6 +96,7 @@ impl Deliveries for RabbitDeliveries {
                 // What was buffered before its channel was lost is somebody else's by now.
                 Some(Ok(_)) if !subscription.channel.status().connected() => self.current = None,
                 Some(Ok(delivery)) => return Some(subscription.hand_out(delivery)),
+                None if subscription.is_outgrown.is_cancelled() => self.current = None,
                 // A consumer never ends by itself: its channel failed, or the server cancelled it (the
                 // queue went away, or its node did), which lapin reports as a plain end of the stream.
                 end @ (Some(Err(_)) | None) => {
@@ -105,12 +112,17 @@ impl Deliveries for RabbitDeliveries {
     async fn stop(&mut self) {
         self.stop.cancel();
         let Some(Subscription { consumer, channel, .. }) = self.current.take() else { return };
-        let cancel = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
-        match timeout(CANCEL_LIMIT, cancel).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "consumer not cancelled: its channel is gone"),
-            Err(_) => tracing::warn!("no answer to the cancel of a consumer"),
-        }
+        cancel(&channel, consumer.tag()).await;
+    }
+}
+
+/// What is in hand stays so, and can be settled.
+async fn cancel(channel: &Channel, tag: ShortString) {
+    let cancel = channel.basic_cancel(tag, BasicCancelOptions::default());
+    match timeout(CANCEL_LIMIT, cancel).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "consumer not cancelled: its channel is gone"),
+        Err(_) => tracing::warn!("no answer to the cancel of a consumer"),
     }
 }
 
@@ -157,10 +169,13 @@ impl Keeper {
         let mut backoff = Backoff::default();
         while let Some(session) = next_session(&mut live, &self.stop).await {
             let (ended, until_ended) = oneshot::channel();
-            match self.subscribe(&session, ended).await {
+            let wary = self.shared.wary.left();
+            let prefetch = if wary.is_some() { ONE } else { self.prefetch };
+            match self.subscribe(&session, prefetch, ended).await {
                 Ok(subscription) => {
                     backoff = Backoff::default();
                     drop(session);
+                    let narrow = Narrow::of(&subscription);
                     self.shared.links.send_if_modified(|links| links.waits_no_more(self.number));
                     if subscriptions.send(subscription).await.is_err() {
                         return;
@@ -171,6 +186,7 @@ impl Keeper {
                         _ = until_ended => {
                             self.shared.links.send_if_modified(|links| links.waits(self.number, &self.queue));
                         }
+                        () = narrow.end_after(wary) => {}
                     }
                 }
                 Err(error) => {
@@ -186,23 +202,29 @@ impl Keeper {
     async fn subscribe(
         &self,
         session: &Session,
+        prefetch: u16,
         ended: oneshot::Sender<()>,
     ) -> Result<Subscription, BrokerError> {
         // A queue that was deleted ended the consumer before this one: declare it again if that is ours.
         self.shared.ensure_topology(session).await?;
-        let (channel, consumer) = session.answer(self.consume(session)).await??;
+        let (channel, consumer) = session.answer(self.consume(session, prefetch)).await??;
         let acks = Acks::new(&channel, Arc::clone(&self.shared.counters));
         self.tasks.spawn(Arc::clone(&acks).run(channel.clone(), self.shared.drain.clone()));
-        Ok(Subscription { consumer, channel, settler: Arc::new(Settler::new(acks)), _ended: ended })
+        let (settler, is_outgrown) = (Arc::new(Settler::new(acks)), CancellationToken::new());
+        Ok(Subscription { consumer, channel, settler, is_outgrown, _ended: ended })
     }
 
-    async fn consume(&self, session: &Session) -> Result<(Channel, lapin::Consumer), BrokerError> {
+    async fn consume(
+        &self,
+        session: &Session,
+        prefetch: u16,
+    ) -> Result<(Channel, lapin::Consumer), BrokerError> {
         let refused =
             |error: lapin::Error| BrokerError::Topology { object: self.queue.clone(), source: error.into() };
         let channel = session.connection.create_channel().await.map_err(refused)?;
         // Without a limit lapin buffers the whole queue in memory. Per consumer: quorum queues refuse
         // a limit on the channel (`global`).
-        channel.basic_qos(self.prefetch, BasicQosOptions { global: false }).await.map_err(refused)?;
+        channel.basic_qos(prefetch, BasicQosOptions { global: false }).await.map_err(refused)?;
         let tag =
             format!("{}-{}", self.shared.options.connection_name, CONSUMERS.fetch_add(1, Ordering::Relaxed));
         let queue = short("queue", self.queue.clone())?;
@@ -211,5 +233,30 @@ impl Keeper {
         let consumer =
             channel.basic_consume(queue, tag, options, FieldTable::default()).await.map_err(refused)?;
         Ok((channel, consumer))
+    }
+}
+
+/// The end of a subscription that takes one delivery at a time. RabbitMQ reads a new prefetch for new consumers only.
+struct Narrow {
+    channel: Channel,
+    tag: ShortString,
+    is_outgrown: CancellationToken,
+}
+
+impl Narrow {
+    fn of(subscription: &Subscription) -> Self {
+        Self {
+            channel: subscription.channel.clone(),
+            tag: subscription.consumer.tag(),
+            is_outgrown: subscription.is_outgrown.clone(),
+        }
+    }
+
+    /// Ends it when the process need not be wary any longer; never, where it was not.
+    async fn end_after(self, wary: Option<Duration>) {
+        let Some(wary) = wary else { return pending().await };
+        sleep(wary).await;
+        self.is_outgrown.cancel();
+        cancel(&self.channel, self.tag).await;
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{connection::ANSWER, properties::short};
 use crate::broker::{
     BrokerError,
-    topology::{Argument, Binding, Exchange, Routing, Stream, Topology},
+    topology::{Argument, Binding, Exchange, Queue, Routing, Stream, Topology},
 };
 use tracing::warn;
 
@@ -28,10 +28,7 @@ pub(super) async fn ensure(
         round.one(&exchange.name, async |channel| on_exchange(&channel, exchange, declare).await).await;
     }
     for queue in &topology.queues {
-        let arguments = queue.arguments();
-        round
-            .one(&queue.name, async |channel| on_queue(&channel, &queue.name, arguments, declare).await)
-            .await;
+        round.one(&queue.name, async |channel| on_ours(connection, &channel, queue, declare).await).await;
     }
     for stream in &topology.streams {
         // The channel for its own looks is made there.
@@ -188,6 +185,31 @@ async fn on_exchange(channel: &Channel, exchange: &Exchange, declare: bool) -> R
     let options = ExchangeDeclareOptions { passive: !declare, durable: true, ..Default::default() };
     let name = short("exchange", exchange.name.clone())?;
     Ok(channel.exchange_declare(name, kind, options, table(exchange.arguments())).await?)
+}
+
+/// One that an earlier build declared keeps its arguments, since the broker does not change them, and is used.
+async fn on_ours(
+    connection: &Connection,
+    channel: &Channel,
+    queue: &Queue,
+    declare: bool,
+) -> Result<(), Failure> {
+    let Err(failure) = on_queue(channel, &queue.name, queue.arguments(), declare).await else {
+        return Ok(());
+    };
+    let earlier = queue.earlier().filter(|_| is_reply(&failure, PRECONDITION_FAILED));
+    let Some(earlier) = earlier else { return Err(failure) };
+    // The broker refused by closing the channel.
+    let channel = connection.create_channel().await?;
+    if on_queue(&channel, &queue.name, earlier.arguments(), declare).await.is_err() {
+        return Err(failure);
+    }
+    channel.close(200, "OK".into()).await?;
+    warn!(
+        queue = queue.name,
+        "the queue has an earlier release's delivery limit: docs/upgrades.md tells how to make it anew"
+    );
+    Ok(())
 }
 
 async fn on_queue(

@@ -4,7 +4,8 @@
 //!   have their own, because an alarm of the broker silences the whole connection that publishes.
 //! - `probe`: whether the broker confirms. `publisher`, `confirms`: the window of messages in flight and what each confirm means.
 //!   `holds`: exchanges that refuse are left alone for a while.
-//! - `consumer`, `acks`: subscriptions that outlive their channels, and merged acknowledgements.
+//! - `consumer`, `acks`: subscriptions that outlive their channels, and merged acknowledgements. `wary`: after a message
+//!   that cannot be read they take one at a time.
 //! - `desk`: an operator's visit to a queue. `stream`: one reading of a stream.
 //! - `declare`, `properties`: the topology and the messages in lapin's types.
 
@@ -20,6 +21,7 @@ mod properties;
 mod publisher;
 mod socket;
 mod stream;
+mod wary;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -90,6 +92,7 @@ impl RabbitMq {
             links: watch::Sender::new(Links::new()),
             counters: Arc::default(),
             last_error: Mutex::new(None),
+            wary: wary::Wary::default(),
             drain: CancellationToken::new(),
             halt: CancellationToken::new(),
         });
