@@ -39,8 +39,9 @@ pub(super) async fn alarm(trial: &mut Trial, roll: &Roll) -> anyhow::Result<()> 
 }
 
 pub(super) async fn delete_queue(scene: &mut Scene) -> anyhow::Result<()> {
-    // A consumed queue, as in F29. Deleted while the fleet connected again to a RabbitMQ 3.10 that had just started,
-    // the queue was seen to be declared again and to answer every consumer with INTERNAL_ERROR.
+    // A consumed queue, as in F29. Deleted when a RabbitMQ 3.10 has just started, it ends the broker's supervisor
+    // of dead-lettering, and every consumer gets INTERNAL_ERROR until the node is restarted
+    // (rabbitmq-server#16652).
     scene.trial.crew.wait_ready().await?;
     // The fleet declares it again.
     scene.has_young_queue = true;
