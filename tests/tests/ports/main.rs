@@ -18,6 +18,7 @@ mod store;
 mod taking_over;
 mod tls;
 mod two_tries;
+mod unanswered;
 
 use std::sync::{Arc, Weak};
 
