@@ -267,9 +267,11 @@ fn settle(done: Vec<Done>, counters: &Counters) -> After {
     worst
 }
 
-/// Publishes one message with nothing else in flight.
+/// Publishes one message with nothing else in flight on its channel, nor alone on another.
 async fn single(channel: &Channel, request: Request, shared: &Shared, holds: &mut Holds) -> After {
+    let turn = shared.alone.lock().await;
     let Done { request, result } = offer(channel, request, shared).await;
+    drop(turn);
     let (exchange, key) = (request.envelope.exchange.as_str(), request.envelope.routing_key.as_str());
     let Some(result) = result else {
         request.reply.send(Verdict::Unknown { doubtful: false });

@@ -79,6 +79,8 @@ pub(super) struct Shared {
     pub(super) counters: Arc<Counters>,
     pub(super) last_error: Mutex<Option<BrokerError>>,
     pub(super) wary: Wary,
+    /// Held while a message is in flight alone: what ends the connection then is known, whichever its channel.
+    pub(super) alone: tokio::sync::Mutex<()>,
     /// Work in hand is finished, nothing more is begun.
     pub(super) drain: CancellationToken,
     /// The connections go down.

@@ -28,10 +28,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{mpsc, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use connection::{Live, Role, Shared};
@@ -85,7 +82,6 @@ impl RabbitMq {
     /// Outside a Tokio runtime.
     pub fn start(options: Options) -> Result<Self, BrokerError> {
         options.check()?;
-        let (requests, intake) = mpsc::channel(options.publish_window);
         let shared = Arc::new(Shared {
             endpoint: socket::Endpoint::new(&options)?,
             options,
@@ -93,6 +89,7 @@ impl RabbitMq {
             counters: Arc::default(),
             last_error: Mutex::new(None),
             wary: wary::Wary::default(),
+            alone: tokio::sync::Mutex::default(),
             drain: CancellationToken::new(),
             halt: CancellationToken::new(),
         });
@@ -103,12 +100,14 @@ impl RabbitMq {
             live
         };
         let (publish, consume) = (supervise(Role::Publish), supervise(Role::Consume));
-        workers.spawn(publisher::run(Arc::clone(&shared), publish.clone(), intake));
-        let publisher = RabbitPublisher::new(Arc::clone(&shared), requests);
+        let (publisher, intakes) = RabbitPublisher::new(Arc::clone(&shared));
+        for intake in intakes {
+            workers.spawn(publisher::run(Arc::clone(&shared), publish.clone(), intake));
+        }
         Ok(Self { inner: Arc::new(Inner { shared, publish, consume, publisher, workers, supervisors }) })
     }
 
-    /// A publisher; all of one broker share a connection, a channel and a window.
+    /// A publisher; all of one broker share a connection, its channels and their windows.
     #[must_use]
     pub fn publisher(&self) -> RabbitPublisher {
         self.inner.publisher.clone()
