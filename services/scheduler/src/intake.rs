@@ -297,7 +297,7 @@ impl<P: Publisher> Intake<P> {
 /// if that may be missing; none for a conflict. An event that is known as it comes for the first time was told and written
 /// by whoever took it. Not so one that was `redelivered`, whose taker may have died in between; nor one that was `tried`
 /// before: a store that fails may have taken it all the same, and a confirm that came late need not be true
-/// (docs/ARCHITECTURE.md, "What a cluster of brokers leaves").
+/// (docs/ARCHITECTURE.md, "A channel for each stream").
 fn owed(taken: Taken, redelivered: bool, tried: bool) -> Option<(&'static str, Vec<Outcome>, Option<i64>)> {
     Some(match taken {
         Taken::New(outcomes, at_ms) => ("accepted", outcomes, Some(at_ms)),

@@ -38,21 +38,6 @@ pub const JOURNAL_EVENTS: &str = "promemoria.journal.events";
 pub const JOURNAL_INTENTS: &str = "promemoria.journal.intents";
 /// The stream of everything published to [`OUTCOMES`].
 pub const JOURNAL_OUTCOMES: &str = "promemoria.journal.outcomes";
-/// The streams of the journal.
-pub const JOURNAL_STREAMS: [&str; 3] = [JOURNAL_EVENTS, JOURNAL_INTENTS, JOURNAL_OUTCOMES];
-
-/// Which of [`JOURNAL_STREAMS`] takes what is published so, by its place there; none if no stream does.
-#[must_use]
-pub fn stream_of(exchange: &str, routing_key: &str) -> Option<usize> {
-    let stream = match (exchange, routing_key.split('.').next()?) {
-        (JOURNAL, "events") => JOURNAL_EVENTS,
-        (JOURNAL, "intents") => JOURNAL_INTENTS,
-        (JOURNAL, "outcomes") | (OUTCOMES, _) => JOURNAL_OUTCOMES,
-        _ => return None,
-    };
-    JOURNAL_STREAMS.iter().position(|it| *it == stream)
-}
-
 /// Routing key of work for the renderer.
 pub const RENDER: &str = "render";
 /// Routing key of work for the dispatcher.

@@ -40,16 +40,6 @@ fn every_binding_joins_an_exchange_and_a_queue_that_are_declared() {
 }
 
 #[test]
-fn what_a_stream_takes_is_told_from_the_rest() {
-    let topology = Topology::fleet();
-    for binding in &topology.bindings {
-        let stream = stream_of(&binding.exchange, &binding.routing_key.replace('#', "alfa.tipo"));
-        let is_stream = topology.streams.iter().any(|it| it.name == binding.queue);
-        assert_eq!(stream.map(|it| JOURNAL_STREAMS[it]), is_stream.then_some(binding.queue.as_str()));
-    }
-}
-
-#[test]
 fn a_queue_dead_letters_at_least_once_or_never_deletes() {
     let text = |name, value: &str| (name, Argument::Text(value.to_owned()));
     for queue in Topology::fleet().queues {

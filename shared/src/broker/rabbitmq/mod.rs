@@ -3,7 +3,7 @@
 //! - `socket`, `connection`: from a URL to a connection that is kept open; publishing and consuming each
 //!   have their own, because an alarm of the broker silences the whole connection that publishes.
 //! - `probe`: whether the broker confirms. `publisher`, `confirms`: the window of messages in flight and what each confirm means.
-//!   `holds`: exchanges that refuse are left alone for a while.
+//!   `lanes`: which channel a message goes over. `holds`: exchanges that refuse are left alone for a while.
 //! - `consumer`, `acks`: subscriptions that outlive their channels, and merged acknowledgements. `wary`: after a message
 //!   that cannot be read they take one at a time.
 //! - `desk`: an operator's visit to a queue. `stream`: one reading of a stream.
@@ -16,6 +16,7 @@ mod consumer;
 mod declare;
 mod desk;
 mod holds;
+mod lanes;
 mod probe;
 mod properties;
 mod publisher;

@@ -16,12 +16,10 @@ use super::{
     confirms::{self, Exit, Reply, Request, Verdict},
     connection::{Backoff, Live, Session, Shared, chain, jittered, next_session},
     holds::Holds,
+    lanes::{LANES, lane},
     properties::Envelope,
 };
-use crate::broker::{
-    BrokerError, Outgoing, Publisher, State,
-    topology::{JOURNAL_STREAMS, stream_of},
-};
+use crate::broker::{BrokerError, Outgoing, Publisher, State};
 
 /// How often a refused message is offered.
 const NACK_ATTEMPTS: u32 = 3;
@@ -29,13 +27,6 @@ const NACK_ATTEMPTS: u32 = 3;
 const NACK_PAUSE: Duration = Duration::from_millis(100);
 /// Bound on a channel's farewell.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// A channel for each stream, and one for the rest.
-///
-/// On one channel two streams get into each other's way: when the leader of one went, RabbitMQ 3.10 confirmed what
-/// was published to it and wrote it nowhere, for up to ten seconds (seen with a client of another language as well: of
-/// 23,557 messages 1,042 over six kills of a leader, and none of 14,178 with a channel each).
-const LANES: usize = 1 + JOURNAL_STREAMS.len();
 
 /// Publishes over the broker's publishing connection; clones share its channels, each with a window.
 #[derive(Clone)]
@@ -57,8 +48,7 @@ impl RabbitPublisher {
     }
 
     fn lane(&self, envelope: &Envelope) -> &mpsc::Sender<Request> {
-        let stream = stream_of(envelope.exchange.as_str(), envelope.routing_key.as_str());
-        &self.lanes[stream.map_or(0, |it| 1 + it)]
+        &self.lanes[lane(envelope.exchange.as_str(), envelope.routing_key.as_str())]
     }
 
     async fn offer_until_settled(&self, envelope: Envelope) -> Result<(), BrokerError> {
