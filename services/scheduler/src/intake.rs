@@ -276,7 +276,7 @@ impl<P: Publisher> Intake<P> {
         }
     }
 
-    /// Publishes until all is confirmed, in one window; false if shutdown came first.
+    /// Publishes until all is confirmed, side by side; false if shutdown came first.
     async fn insist(&self, shutdown: &CancellationToken, work: &[Outgoing], told: &[Outcome]) -> bool {
         let mut wait = BACKOFF.0;
         loop {

@@ -190,12 +190,12 @@ async fn open(shared: &Shared, role: Role) -> Result<Arc<Session>, BrokerError> 
     Ok(session)
 }
 
-/// Why a connection is no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a connection is no more; of several faults told, the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Loss {
+    Other,
     /// The broker sent what lapin cannot read: a message of somebody whose client lets pass what AMQP does not.
     Unreadable,
-    Other,
 }
 
 impl Loss {
@@ -232,7 +232,7 @@ async fn watch_over(
             () = shared.halt.cancelled() => return loss,
             _ = look.tick() => {}
             event = events.next() => match event {
-                Some(Event::Error(error)) => loss = fault(role, &error),
+                Some(Event::Error(error)) => loss = loss.max(fault(role, &error)),
                 Some(_) => {}
                 None => return loss,
             }
@@ -241,7 +241,7 @@ async fn watch_over(
     // The status may change before the error is read.
     while let Some(Some(event)) = events.next().now_or_never() {
         if let Event::Error(error) = event {
-            loss = fault(role, &error);
+            loss = loss.max(fault(role, &error));
         }
     }
     tracing::warn!(?role, "broker connection lost");
