@@ -38,7 +38,7 @@ pub struct Options {
     pub topology: Topology,
     /// The process's role, shown by the broker with each connection.
     pub connection_name: String,
-    /// Messages published and not yet confirmed at any time, from 1 to [`MAX_PUBLISH_WINDOW`].
+    /// Messages published on one channel and not yet confirmed, from 1 to [`MAX_PUBLISH_WINDOW`].
     pub publish_window: usize,
     /// How long a publish may take, waiting for a connection included.
     pub publish_timeout: Duration,

@@ -57,7 +57,7 @@ pub struct Amqp {
     pub allow_plaintext: bool,
     /// Deliveries a consumer holds unsettled.
     pub prefetch: u16,
-    /// Publishes in flight before their confirms.
+    /// Publishes in flight on each channel before their confirms.
     pub publish_window: usize,
     /// Time within which a publish must be confirmed.
     pub publish_timeout: Duration,
