@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
+use rustix::process::Signal;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -14,6 +16,7 @@ use crate::chaos::checker::{Bounds, CANARIES};
 use crate::chaos::crew::{Crew, STEP};
 use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Needs, Row, Seen};
+use crate::chaos::proxy::Cable;
 use crate::chaos::result::Report;
 use crate::chaos::trial::{Setup, Trial};
 use crate::fleet::{Enti, SERVICES};
@@ -155,20 +158,23 @@ async fn old_copy(ground: Ground) -> anyhow::Result<Seen> {
 /// What is lost came after the last claim, so that the mark of the copy is the highest that anybody saw. Only the run
 /// of the server tells.
 async fn lost_after_the_last_claim(ground: &Ground) -> anyhow::Result<Report> {
-    let mut trial = Trial::start(ground, Setup::default().with("SCHEDULER__POLL", "1m")).await?;
-    trial.crew.kill("dispatcher").await?;
+    let setup = Setup::default().with("SCHEDULER__POLL", "1m").through("redis");
+    let mut trial = Trial::start(ground, setup).await?;
+    // Frozen and not killed: a new one would wait for a claim of after its start.
+    trial.crew.signal("dispatcher", Signal::STOP)?;
     trial.publish(1).await?;
     let mut redis = ground.redis().await?;
-    trial
-        .wait_for("it waits for a dispatcher", async |trial: &Trial| {
-            waiting(&trial.ground, "promemoria.dispatch").await.map(|count| count == 1)
-        })
-        .await?;
+    trial.wait_for("it is claimed", async |trial: &Trial| Ok(trial.in_flight().await? == 1)).await?;
     let copy = Copy::take(&mut redis).await?;
-    trial.crew.enlist("dispatcher", &[])?;
+    let mark = mark(&mut redis).await?;
+    trial.crew.signal("dispatcher", Signal::CONT)?;
     trial.until("it is sent", |book| book.count("messaggio.inviato") == 1).await?;
+    ensure!(self::mark(&mut redis).await? == mark, "the copy's mark is not that of the last claim");
+    // A claim on what the server still has would raise the mark above the copy's.
+    trial.cable("redis")?.set(Cable::Refuse);
     ground.kill_for(Server::Redis, Duration::ZERO).await?;
     copy.restore(&mut ground.redis().await?).await?;
+    trial.cable("redis")?.mend();
     // Their event has the schedule looked at, with the lease of the first long over.
     trial.advance(Duration::from_mins(2)).await?;
     trial.publish(5).await?;
@@ -178,13 +184,9 @@ async fn lost_after_the_last_claim(ground: &Ground) -> anyhow::Result<Report> {
     trial.close(Bounds::default()).await
 }
 
-/// How many deliveries wait in a queue.
-async fn waiting(ground: &Ground, queue: &str) -> anyhow::Result<u32> {
-    let (connection, channel) = ground.amqp().await?;
-    let passive = lapin::options::QueueDeclareOptions { passive: true, ..Default::default() };
-    let declared = channel.queue_declare(queue.into(), passive, lapin::types::FieldTable::default()).await?;
-    connection.close(200, "done".into()).await?;
-    Ok(declared.message_count())
+/// The instant of the last claim, milliseconds of Redis' clock.
+async fn mark(redis: &mut MultiplexedConnection) -> anyhow::Result<u64> {
+    Ok(redis.get("pm:{borgochiaro}:mark").await?)
 }
 
 /// Everything that a database held at one instant.
