@@ -169,7 +169,9 @@ impl Acks {
         }
         if closing {
             // A channel that does not answer is closed with its connection.
-            drop(timeout(FAREWELL, channel.close(200, "OK".into())).await);
+            if timeout(FAREWELL, channel.close(200, "OK".into())).await.is_err() {
+                tracing::warn!("no answer to the close of a consumer's channel");
+            }
         }
         !closing
     }

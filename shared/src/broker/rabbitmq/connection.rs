@@ -258,7 +258,10 @@ async fn part(shared: &Shared, role: Role, session: &Session) {
     shared.set(role, State::Connecting);
     if session.connection.status().connected() {
         // A broker that does not answer finds out by the socket.
-        drop(timeout(GOODBYE, session.connection.close(200, "OK".into())).await);
+        let goodbye = timeout(GOODBYE, session.connection.close(200, "OK".into())).await;
+        if goodbye.is_err() {
+            tracing::warn!(?role, "no answer to the close of a connection");
+        }
     }
     session.tether.cut();
 }

@@ -164,7 +164,8 @@ async fn stop_while_io_is_slow(ground: Ground) -> anyhow::Result<Seen> {
     let setup = Setup::default().with("IO__REQUEST_TIMEOUT", timeout);
     let mut trial = in_the_hands_of_io(&ground, setup.clone().with("SHUTDOWN__GRACE", "1s"), answers).await?;
     let ended = trial.crew.terminate("dispatcher").await?;
-    ensure!(ended <= GRACE + GOODBYE, "it ended {:.1} s after SIGTERM", ended.as_secs_f64());
+    let said = trial.crew.last_words();
+    ensure!(ended <= GRACE + GOODBYE, "it ended {:.1} s after SIGTERM\n{said}", ended.as_secs_f64());
     Box::pin(after_the_stop(trial)).await?;
 
     // Longer than the answer takes: it would wait for it, and whoever runs it does not.

@@ -164,17 +164,19 @@ async fn lost_after_the_last_claim(ground: &Ground) -> anyhow::Result<Report> {
     trial.crew.signal("dispatcher", Signal::STOP)?;
     trial.publish(1).await?;
     let mut redis = ground.redis().await?;
-    trial.wait_for("it is claimed", async |trial: &Trial| Ok(trial.in_flight().await? == 1)).await?;
+    trial.wait_for("it is rendered", is_rendered).await?;
+    // Otherwise it might claim once more, and the mark be above the copy's.
+    trial.crew.signal("scheduler", Signal::STOP)?;
     let copy = Copy::take(&mut redis).await?;
     let mark = mark(&mut redis).await?;
     trial.crew.signal("dispatcher", Signal::CONT)?;
     trial.until("it is sent", |book| book.count("messaggio.inviato") == 1).await?;
     ensure!(self::mark(&mut redis).await? == mark, "the copy's mark is not that of the last claim");
-    // A claim on what the server still has would raise the mark above the copy's.
     trial.cable("redis")?.set(Cable::Refuse);
     ground.kill_for(Server::Redis, Duration::ZERO).await?;
     copy.restore(&mut ground.redis().await?).await?;
     trial.cable("redis")?.mend();
+    trial.crew.signal("scheduler", Signal::CONT)?;
     // Their event has the schedule looked at, with the lease of the first long over.
     trial.advance(Duration::from_mins(2)).await?;
     trial.publish(5).await?;
@@ -182,6 +184,13 @@ async fn lost_after_the_last_claim(ground: &Ground) -> anyhow::Result<Report> {
     let created = trial.created().await?;
     ensure!(created == 6, "{created} created, not 6");
     trial.close(Bounds::default()).await
+}
+
+/// Whether the renderer made something of a request.
+async fn is_rendered(trial: &Trial) -> anyhow::Result<bool> {
+    let metrics = trial.crew.metrics_of("renderer").await?.concat();
+    let counts = metrics.lines().filter(|line| line.starts_with("promemoria_stage_duration_seconds_count{"));
+    Ok(counts.filter(|line| line.contains("stage=\"render\"")).any(|line| !line.ends_with(" 0")))
 }
 
 /// The instant of the last claim, milliseconds of Redis' clock.

@@ -24,11 +24,6 @@ impl Trial {
         Ok(self.ground.redis().await?.zcard("pm:{borgochiaro}:due").await?)
     }
 
-    /// Entries that were claimed and are not settled.
-    pub(in crate::chaos) async fn in_flight(&self) -> anyhow::Result<usize> {
-        Ok(self.ground.redis().await?.zcard("pm:{borgochiaro}:fly").await?)
-    }
-
     /// Has the first entries of the schedule fall due now.
     pub(in crate::chaos) async fn make_due(&self, most: usize) -> anyhow::Result<()> {
         let mut redis = self.ground.redis().await?;
