@@ -9,12 +9,13 @@ use shared::broker::{DeadLetter, Deliveries, Delivery, Outgoing, Publisher};
 use shared::clock::Clock;
 use shared::crash_point;
 use shared::formats::Foreign;
+use shared::journal::LINE_IN_TIME;
 use shared::outbox::Outbox;
 use shared::store::ledger::Ledger;
 use shared::store::quota::QuotaStore;
 use shared::suspects::{Admission, Coming, CrashCount, Suspect, Suspects};
 use shared::trace::{Cause, Place, Span, Traces};
-use shared::wire::{self, Body, DispatchRequest, FollowRequest, MessageRef, Outcome, Unread};
+use shared::wire::{self, Body, DispatchRequest, FollowRequest, MessageRef, Unread};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -182,23 +183,17 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti, P: Publisher, C: CrashCount> W
 
     /// Outcomes and dead letter confirmed first, the acknowledgement last.
     async fn finish<W: Work>(&self, delivery: Delivery, verdict: Verdict) {
-        match verdict.end {
-            End::GiveBack => {
-                delivery.requeue();
-                return;
-            }
-            End::Ack => {
-                if !self.tell(&delivery, &verdict.outcomes).await {
-                    return; // what is dropped goes back to the queue
-                }
-            }
-            End::Dead { code, reason } => {
-                if !self.tell(&delivery, &verdict.outcomes).await
-                    || !self.bury::<W>(&delivery, code, &reason).await
-                {
-                    return;
-                }
-            }
+        if verdict.end == End::GiveBack {
+            delivery.requeue();
+            return;
+        }
+        if !self.tell(&delivery, &verdict).await {
+            return; // what is dropped goes back to the queue
+        }
+        if let End::Dead { code, reason } = verdict.end
+            && !self.bury::<W>(&delivery, code, &reason).await
+        {
+            return;
         }
         crash_point!("dispatcher.told");
         if !delivery.ack() {
@@ -207,14 +202,19 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti, P: Publisher, C: CrashCount> W
     }
 
     /// Tells outcomes until they are confirmed; false if the delivery is to be given back before.
-    async fn tell(&self, delivery: &Delivery, outcomes: &[Outcome]) -> bool {
-        let mut wait = BACKOFF.0;
-        while !outcomes.is_empty() && !self.outbox.tell(outcomes.to_vec()).await {
+    async fn tell(&self, delivery: &Delivery, verdict: &Verdict) -> bool {
+        let (outcomes, mut wait) = (&verdict.outcomes, BACKOFF.0);
+        while !outcomes.is_empty() && !self.outbox.tell(outcomes.clone()).await {
             if !delivery.usable() || !self.pause(&mut wait).await {
                 return false;
             }
         }
-        true
+        match &verdict.recorded {
+            Some(recorded) if recorded.at().elapsed() >= LINE_IN_TIME => {
+                self.handler.record_again(recorded).await
+            }
+            _ => true,
+        }
     }
 
     /// Puts a copy among the dead letters; false if the delivery is to be given back before.

@@ -11,6 +11,7 @@ use shared::suspects;
 
 use super::*;
 use crate::doubles::{CODE, Double, Seen, World, handler};
+use crate::io_api::{Evidence, ProfileAnswer, SubmitAnswer};
 
 /// A queue that takes every outcome, as an ente would bind one.
 const ENTE_QUEUE: &str = "outcomes";
@@ -145,6 +146,42 @@ async fn an_outcome_that_is_not_confirmed_is_published_again_before_the_acknowle
     bench.run_until(|broker| broker.waiting(ENTE_QUEUE).len() == 1 && broker.in_hand() == 0).await;
     assert_eq!(bench.world.settlements().len(), 1, "settled once");
     assert!(bench.waiting(DISPATCH_QUEUE).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_was_told_late_is_recorded_once_more() {
+    let bench = bench();
+    bench.publish(DISPATCH, message(&json!({}))).await;
+    // 0.1, 0.2, 0.4 and 0.8 s before each next one.
+    bench.broker.fail_publishes(4);
+    bench.run_until(|broker| broker.waiting(ENTE_QUEUE).len() == 1 && broker.in_hand() == 0).await;
+    let settlements = bench.world.settlements();
+    assert!(matches!(settlements.as_slice(), [Settlement::Sent { .. }, Settlement::Sent { .. }]));
+    assert_eq!(settlements[0], settlements[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_end_from_before_the_fence_undoes_nobody_elses_try_when_it_is_recorded_once_more() {
+    let bench = bench();
+    bench.world.profiles.lock().unwrap().push_back(ProfileAnswer::NotAllowed);
+    bench.publish(DISPATCH, message(&json!({}))).await;
+    bench.broker.fail_publishes(4);
+    bench.run_until(|broker| broker.waiting(ENTE_QUEUE).len() == 1 && broker.in_hand() == 0).await;
+    let seen = bench.world.seen();
+    let turned_back = |seen: &&Seen| matches!(seen, Seen::TurnedBack(Settlement::Discarded { .. }));
+    assert_eq!(seen.iter().filter(turned_back).count(), 2, "{seen:?}");
+    assert!(!seen.iter().any(|seen| matches!(seen, Seen::Settle(_))), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_doubt_that_was_told_late_stands_as_it_is() {
+    let bench = bench();
+    bench.world.submits.lock().unwrap().push_back(SubmitAnswer::Unknown(Evidence::Timeout));
+    bench.publish(DISPATCH, message(&json!({}))).await;
+    bench.broker.fail_publishes(4);
+    bench.run_until(|broker| broker.waiting(ENTE_QUEUE).len() == 1 && broker.in_hand() == 0).await;
+    assert_eq!(bench.waiting(ENTE_QUEUE)[0]["type"], "messaggio.in-dubbio");
+    assert_eq!(bench.world.settlements().len(), 1, "an operator may have ruled on it meanwhile");
 }
 
 #[tokio::test(start_paused = true)]

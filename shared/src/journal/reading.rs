@@ -39,8 +39,8 @@ pub enum ReadError {
 }
 
 /// A line that was confirmed later than this after its script ran may stand behind the end up to which a rebuild has
-/// read meanwhile. So whoever wrote it late takes its event again, or asks the fence again, which has no effect where
-/// nothing was lost; and a rebuild rests as long before it marks the end.
+/// read meanwhile. So whoever wrote it late takes its event again, asks the fence again, or records the end again that it
+/// told, which has no effect where nothing was lost; and a rebuild rests as long before it marks the end.
 pub const LINE_IN_TIME: Duration = Duration::from_secs(1);
 
 /// Marks the present end of the three streams; returns the name of the mark. Everything that was confirmed

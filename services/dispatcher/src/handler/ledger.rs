@@ -10,9 +10,9 @@ use shared::store::ledger::{History, Ledger, Settled, Settlement};
 use shared::store::quota::QuotaStore;
 use shared::wire::MessageRef;
 use tokio::time::{Instant, sleep};
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
-use super::verdict::{self, Subject};
+use super::verdict::{self, Recorded, Subject};
 use super::{End, Enti, Handler, Step, Verdict};
 use crate::io_api::IoApi;
 
@@ -72,20 +72,21 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
 
     /// Carries a step out: records it if it is new, and says what to tell. `stage` is where the try was.
     pub(super) async fn carry_out(&self, subject: Subject<'_>, step: Step, stage: Stage) -> Verdict {
-        let settlement = match step {
-            Step::Settle(settlement) => settlement,
-            Step::Tell(settlement) => return verdict::of(subject, &settlement, &self.parts.hash),
+        let (hash, at) = (&self.parts.hash, Instant::now());
+        let recorded =
+            |settlement, stage| Recorded { message: subject.message.clone(), settlement, stage, at };
+        // That it was sent is true of whichever try. Any other end may be one of before a loss, since when the same number
+        // was given to an emission that is leaving now: it must not be undone.
+        let before = |settlement| {
+            let stage = if is_sent(&settlement) { Stage::After } else { Stage::Before };
+            recorded(settlement, stage)
+        };
+        let new = match step {
+            Step::Settle(settlement) => recorded(settlement, stage),
+            Step::Tell(settlement) => return verdict::of(subject, before(settlement), hash),
             Step::End(end) => return end.into(),
         };
-        let ledger = &self.parts.ledger;
-        let settled = match stage {
-            Stage::Before => {
-                self.patiently(Stage::After, || ledger.turn_back(subject.message, &settlement)).await
-            }
-            Stage::After => {
-                self.patiently(Stage::After, || ledger.settle(subject.message, &settlement)).await
-            }
-        };
+        let settled = self.patiently(Stage::After, || self.record(&new)).await;
         if let (Ok(Settled::InDoubt), Stage::Before, Some(request)) = (&settled, stage, subject.sending) {
             // Whoever left it in doubt may have died before it was told.
             let doubt = self.doubt(request, ABANDONED).await;
@@ -93,32 +94,50 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
         }
         crash_point!("dispatcher.settled");
         let (message_key, attempt) = (&subject.message.chiave, subject.message.attempt);
+        let is_sent_now = is_sent(&new.settlement);
         match settled {
             Ok(Settled::Recorded) => {
-                self.count(subject, &settlement);
-                verdict::of(subject, &settlement, &self.parts.hash)
+                self.count(subject, &new.settlement);
+                verdict::of(subject, new, hash)
             }
             Ok(Settled::Already(other)) => {
-                if is_sent(&settlement) && !is_sent(&other) {
+                if is_sent_now && !is_sent(&other) {
                     error!(%message_key, attempt, "sent, and recorded as ended otherwise");
                 }
-                verdict::of(subject, &other, &self.parts.hash)
+                verdict::of(subject, before(other), hash)
             }
             Ok(Settled::Stale | Settled::InDoubt) => {
-                if !is_sent(&settlement) {
+                if !is_sent_now {
                     return End::Ack.into();
                 }
                 // IO made it: the ente must know of this one too, whatever becomes of the other.
                 error!(%message_key, attempt, "sent by an emission that was superseded");
-                verdict::superseded(subject, &settlement, &self.parts.hash)
+                verdict::superseded(subject, &new.settlement, hash)
             }
             Err(end) => {
-                if is_sent(&settlement) {
+                if is_sent_now {
                     error!(%message_key, attempt, "sent, and not recorded: it will show as in doubt");
                 }
                 end.into()
             }
         }
+    }
+
+    async fn record(&self, new: &Recorded) -> Result<Settled, StoreError> {
+        match new.stage {
+            Stage::Before => self.parts.ledger.turn_back(&new.message, &new.settlement).await,
+            Stage::After => self.parts.ledger.settle(&new.message, &new.settlement).await,
+        }
+    }
+
+    /// Records once more what was told late ([`LINE_IN_TIME`](shared::journal::LINE_IN_TIME)): a rebuild that went on
+    /// meanwhile may have read only as far as before that telling. Changes nothing where the store lost nothing. False
+    /// if the process stops before the store answers.
+    pub async fn record_again(&self, recorded: &Recorded) -> bool {
+        let (message_key, attempt) = (&recorded.message.chiave, recorded.message.attempt);
+        info!(%message_key, attempt, "told late, recorded once more");
+        let again = self.patiently(Stage::Before, || self.record(recorded)).await;
+        again != Err(End::GiveBack)
     }
 
     /// Metrics of what was recorded now.

@@ -30,7 +30,7 @@ use crate::io_api::IoApi;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 
-pub use verdict::{End, Verdict};
+pub use verdict::{End, Recorded, Verdict};
 
 /// The enti in force.
 pub trait Enti: Send + Sync + 'static {

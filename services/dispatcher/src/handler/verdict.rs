@@ -6,6 +6,9 @@ use chrono::{DateTime, SecondsFormat};
 use shared::domain::FiscalCode;
 use shared::store::ledger::Settlement;
 use shared::wire::{DispatchRequest, Level, MessageRef, Outcome, RecipientHash};
+use tokio::time::Instant;
+
+use super::ledger::Stage;
 
 /// `codice` of a message whose attempts are spent.
 pub(super) const ATTEMPTS: &str = "attempts";
@@ -31,13 +34,34 @@ pub enum End {
 pub struct Verdict {
     /// To be confirmed by the broker before the end.
     pub outcomes: Vec<Outcome>,
+    /// What they tell, if it is to be recorded once more where they are confirmed late.
+    pub recorded: Option<Recorded>,
     /// The end.
     pub end: End,
 }
 
 impl From<End> for Verdict {
     fn from(end: End) -> Self {
-        Self { outcomes: Vec::new(), end }
+        Self { outcomes: Vec::new(), recorded: None, end }
+    }
+}
+
+/// What the ledger holds of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recorded {
+    pub(super) message: MessageRef,
+    pub(super) settlement: Settlement,
+    /// Where the try was that recorded it.
+    pub(super) stage: Stage,
+    /// When that began.
+    pub(super) at: Instant,
+}
+
+impl Recorded {
+    /// When it began to be recorded.
+    #[must_use]
+    pub fn at(&self) -> Instant {
+        self.at
     }
 }
 
@@ -71,15 +95,17 @@ fn tipo(settlement: &Settlement) -> Option<&'static str> {
 }
 
 /// The verdict on a message that came to this.
-pub(super) fn of(subject: Subject<'_>, settlement: &Settlement, hash: &RecipientHash) -> Verdict {
-    let end = match settlement {
+pub(super) fn of(subject: Subject<'_>, recorded: Recorded, hash: &RecipientHash) -> Verdict {
+    let end = match &recorded.settlement {
         Settlement::Failed { codice } if codice == ATTEMPTS => {
             End::Dead { code: ATTEMPTS, reason: Cow::Borrowed("every attempt failed") }
         }
         _ => End::Ack,
     };
-    let outcomes = outcome(subject, settlement, hash).into_iter().collect();
-    Verdict { outcomes, end }
+    let outcomes: Vec<Outcome> = outcome(subject, &recorded.settlement, hash).into_iter().collect();
+    // A rebuild takes what may have left for in doubt without being told.
+    let is_end = !outcomes.is_empty() && !matches!(recorded.settlement, Settlement::InDoubt { .. });
+    Verdict { outcomes, recorded: is_end.then_some(recorded), end }
 }
 
 /// The verdict on a message that IO made after another emission of it had begun: a telling of its own beside
@@ -89,7 +115,7 @@ pub(super) fn superseded(subject: Subject<'_>, settlement: &Settlement, hash: &R
         let io_id = outcome.data.get("io_id").and_then(|id| id.as_str()).unwrap_or("-").to_owned();
         outcome.telling(&io_id)
     });
-    Verdict { outcomes: outcomes.into_iter().collect(), end: End::Ack }
+    Verdict { outcomes: outcomes.into_iter().collect(), recorded: None, end: End::Ack }
 }
 
 /// The outcome of contract.md section 5, if it has one.

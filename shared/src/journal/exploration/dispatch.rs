@@ -2,7 +2,7 @@
 
 use super::Fleet;
 use super::steps::{Confirm, Step, is_again};
-use super::world::{Answer, At, Copy, Line, Word, World};
+use super::world::{Answer, At, By, Copy, Line, Word, World};
 use crate::domain::message_state::{End, Event, Outcome, State};
 
 impl World {
@@ -37,9 +37,12 @@ impl World {
                 Some(At::Answered(answer))
             }
             (At::Answered(answer), Step::Settle(_)) => self.settle(copy.emission, answer),
-            (At::Telling(word), Step::Tell(_, is_acknowledged)) => {
+            (At::Telling { word, by, rebuilt }, Step::Tell(_, is_acknowledged)) => {
                 self.tell(word);
                 self.budget.crashes -= u8::from(!is_acknowledged);
+                if is_acknowledged && rebuilt && fleet.records_again {
+                    self.record_again(copy.emission, word, by);
+                }
                 (!is_acknowledged).then_some(At::Queued)
             }
             _ => Some(copy.at),
@@ -56,7 +59,7 @@ impl World {
         match self.ledger.on(&Event::TurnedBack(emission, outcome)) {
             Ok(ledger) => {
                 self.ledger = ledger;
-                for_good.then_some(At::Telling(Word::Discarded))
+                for_good.then_some(telling(Word::Discarded, By::TurningBack))
             }
             // Whoever left it in doubt may have died before it was told.
             Err(_) if self.is_in_doubt_of(emission) => self.settle(emission, Answer::Lost),
@@ -129,13 +132,13 @@ impl World {
                 if answer == Answer::Later {
                     self.journal.push(Line::Released(emission));
                 }
-                word.map(At::Telling)
+                word.map(|word| telling(word, By::Settling))
             }
             Err(_) if matches!(self.ledger.state, State::Over(_)) => self.ended(),
             // Made by an emission that was superseded: the ente hears of it all the same.
             Err(_) if answer == Answer::Created => {
                 self.superseded_was_sent = true;
-                Some(At::Telling(Word::Sent))
+                Some(At::Telling { word: Word::Sent, by: None, rebuilt: false })
             }
             Err(_) => None,
         }
@@ -144,14 +147,43 @@ impl World {
     /// A delivery whose message is over tells its end again; any other is acknowledged.
     fn ended(&self) -> Option<At> {
         let State::Over(end) = &self.ledger.state else { return None };
-        Some(At::Telling(match end {
+        let word = match end {
             End::Sent { .. } => Word::Sent,
             End::Assumed { .. } => Word::Assumed,
             End::NotSent(what) if what.starts_with("fallito|in-doubt") => Word::GivenUp,
             End::NotSent(what) if what.starts_with("fallito") => Word::Failed,
             End::NotSent(_) => Word::Discarded,
-        }))
+        };
+        // That it was made is true of whichever try. Any other end may be one of before a loss, since when the same
+        // number was given to an emission that is leaving now.
+        let by = if word == Word::Sent { By::Settling } else { By::TurningBack };
+        Some(telling(word, by))
     }
+
+    /// An end that was told late may stand behind the lines that a rebuild has read: it is recorded once more.
+    fn record_again(&mut self, emission: u32, word: Word, by: Option<By>) {
+        let outcome = match word {
+            Word::Sent => Outcome::Sent("STANDARD".to_owned(), "01".to_owned()),
+            Word::Assumed => Outcome::Assumed("STANDARD".to_owned()),
+            Word::Discarded => Outcome::NotSent("scartato|annullato".to_owned()),
+            Word::Failed => Outcome::NotSent("fallito|io".to_owned()),
+            Word::GivenUp => Outcome::NotSent("fallito|in-doubt-dropped".to_owned()),
+            // A rebuild takes it for in doubt anyway.
+            Word::Doubt(_) => return,
+        };
+        let event = match by {
+            Some(By::Settling) => Event::Settled(emission, outcome),
+            Some(By::TurningBack) => Event::TurnedBack(emission, outcome),
+            None => return,
+        };
+        if let Ok(ledger) = self.ledger.on(&event) {
+            self.ledger = ledger;
+        }
+    }
+}
+
+fn telling(word: Word, by: By) -> At {
+    At::Telling { word, by: Some(by), rebuilt: false }
 }
 
 /// What can happen with a copy, if all goes on.
@@ -174,6 +206,6 @@ pub(super) fn of_copy(place: usize, at: At, steps: &mut Vec<Step>) {
             Step::Leave(place, false, Answer::Later),
         ]),
         At::Answered(_) => steps.push(Step::Settle(place)),
-        At::Telling(_) => steps.push(Step::Tell(place, true)),
+        At::Telling { .. } => steps.push(Step::Tell(place, true)),
     }
 }

@@ -69,7 +69,7 @@ impl World {
             of_copy(place, copy.at, steps);
             if budget.crashes > 0 && copy.at != At::Queued {
                 steps.extend([Step::Crash(place), Step::Redeliver(place)]);
-                if matches!(copy.at, At::Telling(_)) {
+                if matches!(copy.at, At::Telling { .. }) {
                     steps.push(Step::Tell(place, false));
                 }
             }
@@ -203,7 +203,7 @@ impl World {
         let (copy, known) = self.saved.take().unwrap_or_default();
         self.ledger = if fleet.has_journal { self.rebuilt(&copy, known) } else { copy };
         for copy in &mut self.copies {
-            if let At::Fenced { rebuilt, .. } = &mut copy.at {
+            if let At::Fenced { rebuilt, .. } | At::Telling { rebuilt, .. } = &mut copy.at {
                 *rebuilt = true;
             }
         }

@@ -80,7 +80,22 @@ pub(super) enum At {
     },
     Answered(Answer),
     /// Recorded; the outcome is not confirmed.
-    Telling(Word),
+    Telling {
+        word: Word,
+        /// How it was recorded: what is told late is recorded once more.
+        by: Option<By>,
+        /// The ledger was rebuilt since, so that it is told late.
+        rebuilt: bool,
+    },
+}
+
+/// How an end was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum By {
+    /// By a try that passed the fence: its line was confirmed, so that no other emission gets its number.
+    Settling,
+    /// By a try that did not, or before it came.
+    TurningBack,
 }
 
 /// A delivery of one emission.
@@ -165,7 +180,7 @@ impl World {
     pub(super) fn unused_token(&self) -> u32 {
         let of_copies = self.copies.iter().filter_map(|copy| match copy.at {
             At::Fenced { token, .. } | At::Asks { token } => Some(token),
-            At::Queued | At::Ready { .. } | At::Answered(_) | At::Telling(_) => None,
+            At::Queued | At::Ready { .. } | At::Answered(_) | At::Telling { .. } => None,
         });
         let of_lines = self.journal.iter().filter_map(|line| match line {
             Line::Intent(_, token) => Some(*token),
