@@ -19,13 +19,9 @@ pub(super) async fn run(plan: &Plan) -> anyhow::Result<()> {
     if plan.redis_first {
         ground.put_redis_first().await?;
     }
-    let report = tokio::select! {
-        report = measured(&ground, plan) => report,
-        stopped = tokio::signal::ctrl_c() => {
-            stopped?;
-            Err(anyhow::anyhow!("stopped"))
-        }
-    };
+    let stop = shared::shutdown::on_signal()?;
+    let report = stop.run_until_cancelled(measured(&ground, plan)).await;
+    let report = report.unwrap_or_else(|| Err(anyhow::anyhow!("stopped")));
     ground.brokers.shutdown().await?;
     let report = report?;
     if let Some(file) = &plan.markdown {

@@ -45,13 +45,19 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match execute(Arguments::parse().command).await {
+    match Box::pin(until_stopped(execute(Arguments::parse().command))).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("chaos: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// A signal ends the work, and with it every process that it started.
+async fn until_stopped(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let stop = shared::shutdown::on_signal()?;
+    stop.run_until_cancelled(work).await.unwrap_or_else(|| Err(anyhow::anyhow!("stopped")))
 }
 
 async fn execute(command: Command) -> anyhow::Result<()> {

@@ -112,6 +112,15 @@ impl Crew {
         Ok(())
     }
 
+    /// Waits until every process answers, ready or not.
+    pub(super) async fn wait_begun(&mut self) -> anyhow::Result<()> {
+        for member in &mut self.members {
+            let begun = member.process.wait_begun(member.port, STEP).await;
+            begun.with_context(|| format!("{} did not begin", member.service))?;
+        }
+        Ok(())
+    }
+
     /// Waits until the process that was started last is ready, whatever the others are.
     pub(super) async fn wait_newest_ready(&mut self) -> anyhow::Result<()> {
         let newest = self.members.last_mut().context("nobody runs")?;

@@ -6,6 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use reqwest::StatusCode;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
@@ -68,13 +69,31 @@ impl Process {
     /// # Errors
     /// Not within `limit`; the end of the log says why.
     pub async fn wait_ready(&mut self, port: u16, limit: Duration) -> anyhow::Result<()> {
+        self.wait_for_answer(port, limit, StatusCode::is_success).await
+    }
+
+    /// Waits until it answers on that port of loopback, ready or not: before that it has no metrics, and SIGTERM is no
+    /// end in order.
+    ///
+    /// # Errors
+    /// Not within `limit`; the end of the log says why.
+    pub async fn wait_begun(&mut self, port: u16, limit: Duration) -> anyhow::Result<()> {
+        self.wait_for_answer(port, limit, |_| true).await
+    }
+
+    async fn wait_for_answer(
+        &mut self,
+        port: u16,
+        limit: Duration,
+        is_enough: fn(&StatusCode) -> bool,
+    ) -> anyhow::Result<()> {
         let url = format!("http://127.0.0.1:{port}/readyz");
         let client = super::client::http_client()?;
         let end = Instant::now() + limit;
         let mut last = String::from("no answer");
         while Instant::now() < end {
             match client.get(&url).send().await {
-                Ok(answer) if answer.status().is_success() => return Ok(()),
+                Ok(answer) if is_enough(&answer.status()) => return Ok(()),
                 Ok(answer) => last = answer.text().await.unwrap_or_default(),
                 Err(_) => {}
             }

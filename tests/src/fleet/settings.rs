@@ -1,6 +1,5 @@
 //! The settings of a fleet that lives for a test, a demo or a benchmark.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use shared::domain::ente::Ente;
 use shared::settings::Validator;
 
 use super::build::project_root;
+use crate::brokers::free_port;
 
 /// The enti of a fleet: those of `deploy/config`, one without Premium and one with.
 #[derive(Debug, Clone)]
@@ -51,15 +51,17 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Four that are free now.
+    /// Four that are free now, and that no client is given while a service that had one starts again.
     ///
     /// # Errors
     /// Loopback has none.
     pub fn free() -> anyhow::Result<Self> {
-        let held: Vec<TcpListener> =
-            (0..4).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
-        let port = |place: usize| Ok::<u16, std::io::Error>(held[place].local_addr()?.port());
-        Ok(Self { sandbox: port(0)?, scheduler: port(1)?, renderer: port(2)?, dispatcher: port(3)? })
+        Ok(Self {
+            sandbox: free_port()?,
+            scheduler: free_port()?,
+            renderer: free_port()?,
+            dispatcher: free_port()?,
+        })
     }
 
     /// The port of a service.

@@ -1,17 +1,16 @@
 //! The real services, with settings of the run.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use reqwest::Client;
 use tokio::time::{Instant, sleep};
 
 use super::sandbox::{ACCOUNT, KEYS};
 use super::{Extent, Ground, Running, Sandbox, Venue};
 use crate::bench::process::Worker;
+use crate::brokers::free_port;
 
 /// The exchange of case events (contract.md section 4).
 pub(super) const EVENTS_EXCHANGE: &str = "promemoria.events";
@@ -97,11 +96,6 @@ async fn wait_ready(client: &Client, worker: &mut Worker, port: u16, started: In
         }
         sleep(GLANCE).await;
     }
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("no free port")?;
-    Ok(listener.local_addr()?.port())
 }
 
 fn write_settings(

@@ -141,6 +141,8 @@ impl Trial {
         if !self.later_journal {
             self.agree().await?;
         }
+        // One that was started last may not be needed for anything above.
+        self.crew.wait_begun().await?;
         let metrics = self.crew.metrics().await?;
         let messages = sandbox_messages(self.crew.ports.sandbox).await?;
         let stored = Stored::count(&self.ground).await?;
