@@ -18,6 +18,8 @@ pub enum Measure {
     Gap,
     /// Until every event came to its end.
     Over,
+    /// Until a process that was asked to stop has ended.
+    Ended,
 }
 
 impl Measure {
@@ -26,6 +28,7 @@ impl Measure {
             Self::Found => "found",
             Self::Gap => "no gap beyond",
             Self::Over => "over",
+            Self::Ended => "ended",
         }
     }
 }
@@ -61,10 +64,14 @@ const LOSS: (Measure, u64, &str) =
     (Measure::Found, 1, "of the loss: a poll of 100 ms, and the look at `/readyz`");
 const REBUILT: (Measure, u64, &str) =
     (Measure::Over, 10, "of the loss, or of Redis's answering without what it had");
+/// `shutdown.grace` of the row, and what is left of a pod's time when its own has elapsed (k8s/base/pod.yaml): last
+/// confirms and acknowledgements, and the goodbyes, each with its own bound where nobody answers.
+const STOP: (Measure, u64, &str) =
+    (Measure::Ended, 11, "of SIGTERM: a grace of 1 s, and the 10 s that a pod has beyond its own");
 const ALARM: (Measure, u64, &str) = (Measure::Over, 5, "of the alarm's end");
 
 /// The times of the rows.
-const PROMISED: [(&str, (Measure, u64, &str)); 33] = [
+const PROMISED: [(&str, (Measure, u64, &str)); 34] = [
     ("F01", CRASH),
     ("F02", CRASH),
     ("F03", CRASH),
@@ -79,6 +86,7 @@ const PROMISED: [(&str, (Measure, u64, &str)); 33] = [
     ("F12", CRASH),
     ("F13", CRASH),
     ("F14", CRASH),
+    ("F17", STOP),
     ("F20", BROKER),
     ("F21", BROKER),
     ("F22", (Measure::Gap, 5, "between two confirms")),
