@@ -62,7 +62,8 @@ async fn a_server_that_took_over_is_not_taken_for_whole() {
     assert!(claim().await.unwrap().entries.is_empty(), "their leases go on");
 }
 
-async fn mark(port: u16) -> String {
+/// None where it has not come over yet.
+async fn mark(port: u16) -> Option<String> {
     let key = format!("pm:{{{ENTE}}}:mark");
     ::redis::from_redis_value(command(port, &["GET", &key]).await.unwrap()).unwrap()
 }
