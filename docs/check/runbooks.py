@@ -38,11 +38,12 @@ from stage import Stage, brokers, fleet, free_port, prometheus, sign_up, wait_fo
 PLUGINS = ("rabbitmq_management", "rabbitmq_shovel")
 # How long a command may take, and one that only Ctrl-C ends is given, seconds.
 PATIENCE, LOOK = 300, 8
-# What changes something, in the order in which it is tried: an import empties passwords, the shovel needs its binding.
+# What changes something, in the order in which it is tried: a stream whose record went is declared again by an import,
+# which empties passwords; the shovel needs its binding.
 CHANGING = (
     r"journal export", r"rebuild(?! --dry-run)", r"in-doubt resend", r"in-doubt drop", r"dead requeue", r"dead drop",
-    r"CONFIG SET", r"CONFIG REWRITE", r"BGREWRITEAOF", r"purge_queue", r"import_definitions", r"change_password",
-    r"set_parameter",
+    r"CONFIG SET", r"CONFIG REWRITE", r"BGREWRITEAOF", r"purge_queue", r"internal_delete", r"import_definitions",
+    r"change_password", r"set_parameter",
 )
 # Ends with 1 where it finds something, and here there is something to find.
 FINDING = re.compile(r"^promemoria (doctor|audit|rebuild --dry-run|dead list|in-doubt list)\b")
@@ -253,6 +254,8 @@ def unshovelled(trial):
 
 
 def main():
+    # In the background of a shell it is ignored, and would be in every command that Ctrl-C is to end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         stage = Stage(folder)
         with stage.ends:
