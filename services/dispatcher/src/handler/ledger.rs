@@ -77,13 +77,13 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
             |settlement, stage| Recorded { message: subject.message.clone(), settlement, stage, at };
         // That it was sent is true of whichever try. Any other end may be one of before a loss, since when the same number
         // was given to an emission that is leaving now: it must not be undone.
-        let before = |settlement| {
+        let found = |settlement| {
             let stage = if is_sent(&settlement) { Stage::After } else { Stage::Before };
             recorded(settlement, stage)
         };
         let new = match step {
             Step::Settle(settlement) => recorded(settlement, stage),
-            Step::Tell(settlement) => return verdict::of(subject, before(settlement), hash),
+            Step::Tell(settlement) => return verdict::of(subject, found(settlement), hash),
             Step::End(end) => return end.into(),
         };
         let settled = self.patiently(Stage::After, || self.record(&new)).await;
@@ -104,7 +104,7 @@ impl<A: IoApi, L: Ledger, Q: QuotaStore, E: Enti> Handler<A, L, Q, E> {
                 if is_sent_now && !is_sent(&other) {
                     error!(%message_key, attempt, "sent, and recorded as ended otherwise");
                 }
-                verdict::of(subject, before(other), hash)
+                verdict::of(subject, found(other), hash)
             }
             Ok(Settled::Stale | Settled::InDoubt) => {
                 if !is_sent_now {
