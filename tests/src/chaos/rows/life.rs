@@ -268,7 +268,7 @@ async fn zombies(ground: Ground) -> anyhow::Result<Seen> {
 }
 
 /// Waits until the dispatcher came to the point at which it froze.
-async fn frozen(trial: &Trial) -> anyhow::Result<()> {
+pub(super) async fn frozen(trial: &Trial) -> anyhow::Result<()> {
     trial.wait_for("a dispatcher freezes", async |trial: &Trial| Ok(trial.crew.is_frozen("dispatcher"))).await
 }
 

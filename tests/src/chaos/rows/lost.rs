@@ -18,6 +18,7 @@ use crate::chaos::ground::Ground;
 use crate::chaos::matrix::{Needs, Row, Seen};
 use crate::chaos::proxy::Cable;
 use crate::chaos::result::Report;
+use crate::chaos::rows::life::frozen;
 use crate::chaos::trial::{Setup, Trial};
 use crate::fleet::{Enti, SERVICES};
 
@@ -46,7 +47,7 @@ pub(in crate::chaos) fn rows() -> Vec<Row> {
             "F36",
             [
                 "Redis is empty",
-                "FLUSHALL; kill -9, FLUSHALL and a restart",
+                "FLUSHALL; kill -9, FLUSHALL and a restart; FLUSHALL and the rebuild between the record of a sending and its telling",
                 "noticed at the next poll and rebuilt; none lost, none sent again, every timer armed",
             ],
             (Needs::Alone, false),
@@ -111,6 +112,22 @@ async fn rebuilt(trial: &mut Trial, timers: usize, lost: Instant) -> anyhow::Res
     Ok([found.as_secs_f64(), took])
 }
 
+/// Redis is lost between the record of a sending and its telling, which comes after the rebuild has marked the end.
+async fn told_late(ground: &Ground) -> anyhow::Result<()> {
+    let setup = Setup::default().crash("dispatcher", "dispatcher.settled:1:stop");
+    let mut trial = Trial::start(ground, setup).await?;
+    trial.publish(1).await?;
+    frozen(&trial).await?;
+    ground.empty_redis().await?;
+    trial.wait_missing("scheduler", "ledger").await?;
+    trial.wait_readiness("scheduler", true).await?;
+    trial.mended();
+    trial.crew.signal("dispatcher", Signal::CONT)?;
+    trial.settle().await?;
+    trial.close(Bounds::default()).await?;
+    Ok(())
+}
+
 async fn emptied(ground: Ground) -> anyhow::Result<Seen> {
     let mut trial = begin(&ground).await?;
     let timers = trial.due().await?;
@@ -122,9 +139,10 @@ async fn emptied(ground: Ground) -> anyhow::Result<Seen> {
     ground.empty_redis().await?;
     let [_, restarted] = rebuilt(&mut trial, timers, Instant::now()).await?;
     let report = trial.close(Bounds::default()).await?;
+    Box::pin(told_late(&ground)).await?;
     Ok(Seen::new(
         format!(
-            "noticed {found:.1} s and rebuilt {flushed:.1} s after FLUSHALL, {restarted:.1} s after the restart; {timers} timers armed again"
+            "noticed {found:.1} s and rebuilt {flushed:.1} s after FLUSHALL, {restarted:.1} s after the restart; {timers} timers armed again; what was told after a rebuild is over and not in doubt"
         ),
         report,
     ))
